@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Unit tests sit beside the source; whole-system ones in test/system run one file at a time. */
+/** Unit tests sit beside the source; whole-system ones in test/ run one file at a time. */
 export default defineConfig({
   test: {
+    reporters: ['default', './scripts/vitest-summary.ts'],
     projects: [
       {
         test: {

@@ -1,6 +1,5 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 
-
 /** What a backend can do beyond the required operations. Callers ask the capability, never the type. */
 export interface Capabilities {
   /** Bytes can be written, removed and made. */
@@ -56,6 +55,8 @@ export interface ByteRange {
 /** One consistent opened version of a file: a later overwrite of the path does not change what it reads. */
 export interface OpenFile extends AsyncDisposable {
   readonly entry: StorageEntry;
+  /** With a local descriptor: its number, for worker threads. Valid until the file is disposed. */
+  readonly fd?: number;
   /** The bytes of a range (default all), in order. Throws when the file turns out shorter than `entry.size`. */
   stream(range?: ByteRange, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>;
   /** With `capabilities.positionalRead`: fills `buffer` from `position`; resolves to the bytes read (0 at the end). */
@@ -129,6 +130,11 @@ export interface StorageBackend extends AsyncDisposable {
   /** Named checks in order; never throws for a failing check. */
   probe(options?: { signal?: AbortSignal }): Promise<ProbeReport>;
   stat(path: BackendPath, options?: { signal?: AbortSignal }): Promise<StorageEntry>;
+  /**
+   * The validator of the file at a path right now, where that costs one local system call and no waiting;
+   * undefined when there is no file. Lets a cache in memory prove that it is not stale.
+   */
+  peek?(path: BackendPath): string | undefined;
   /** Direct children (or the whole subtree) of a folder in a stable order (by path, code units). */
   list(path: BackendPath, options?: ListOptions): Promise<ListPage>;
   open(path: BackendPath, options?: { signal?: AbortSignal }): Promise<OpenFile>;
@@ -146,4 +152,3 @@ export interface StorageBackend extends AsyncDisposable {
   /** Removes what an interrupted write of this hub left in the reserved area. Called once at start. */
   sweep(): Promise<SweepReport>;
 }
-

@@ -1,0 +1,190 @@
+import { readFileSync, watchFile, unwatchFile } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Server as TlsServer } from 'node:tls';
+import { randomUUID } from 'node:crypto';
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { errorCatalogue, HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import { toProblem } from '@holdfast/contract/problem';
+import type { Access } from '../access/access.ts';
+import { anonymous } from '../access/principal.ts';
+import type { Metrics } from '../metrics.ts';
+import { deferContinue } from './body.ts';
+import { methodsOf } from './methods.ts';
+
+export interface HttpOptions {
+  access: Access;
+  metrics: Metrics;
+  logger: Logger;
+  tls: { certFile: string; keyFile: string } | null;
+  /** Whether the hub is shutting down: new requests are then refused. */
+  isDraining: () => boolean;
+}
+
+/** How long a refused upload may go on sending before its connection is cut, in milliseconds. */
+const LINGER_MS = 5_000;
+
+/**
+ * The HTTP server without its routes: request ids, admission, errors as problem+json, metrics.
+ * Every route needs an endpoint of the contract; one without is refused when it is registered (default-deny).
+ */
+export function createHttpServer(options: HttpOptions): FastifyInstance {
+  const { access, metrics, logger } = options;
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: false,
+    requestTimeout: 0, // uploads may take hours; bodies have an idle guard of their own
+    keepAliveTimeout: 72_000,
+    bodyLimit: Number.MAX_SAFE_INTEGER, // bodies are read as streams; small ones are limited where they are parsed
+    genReqId: requestId,
+    requestIdHeader: false,
+    routerOptions: { maxParamLength: 16_384, ignoreDuplicateSlashes: false },
+    ...(options.tls === null ? {} : { https: readTls(options.tls) }),
+  } as object) as unknown as FastifyInstance;
+  if (options.tls !== null) reloadTls(app, options.tls);
+
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    deferContinue(request, response);
+    app.server.emit('request', request, response);
+  });
+
+  app.decorateRequest('principal', null as never);
+  app.decorateRequest('arrivedAt', 0);
+  app.addHook('onRoute', (route) => {
+    if (route.config?.endpoint === undefined) {
+      throw new Error(`the route ${String(route.method)} ${route.url} has no endpoint of the contract`);
+    }
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    request.arrivedAt = performance.now();
+    request.principal = anonymous;
+    void reply.header('x-request-id', request.id);
+    const endpoint = request.routeOptions.config.endpoint;
+    if (options.isDraining() && endpoint?.path !== '/healthz' && endpoint?.path !== '/readyz') {
+      reply.raw.setHeader('Connection', 'close');
+      reply.raw.setHeader('Retry-After', '5');
+      done(new HoldfastError('shutting_down', 'The hub is shutting down; try again in a few seconds.'));
+      return;
+    }
+    if (endpoint === undefined) return done(); // no such route: the not-found handler answers
+    const authorization = request.headers.authorization;
+    const address = request.socket.remoteAddress ?? '';
+    const known = access.admitAnonymous(endpoint.access, authorization, address);
+    if (known !== null) {
+      request.principal = known;
+      return done();
+    }
+    access.admit(endpoint.access, authorization, address).then(
+      (principal) => {
+        request.principal = principal;
+        done();
+      },
+      (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+    );
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    observe(metrics, request, reply);
+    done();
+  });
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, logger));
+  app.setNotFoundHandler((request, reply) => sendProblem(notFound(request), request, reply, logger));
+  return app;
+}
+
+/** Answers an error as problem+json; on a half-sent answer the connection is cut instead. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): void {
+  const problem = toProblem(normalise(error), request.id);
+  const details = { request_id: request.id, method: request.method, path: request.url.split('?')[0], code: problem.code };
+  if (problem.status >= 500 && problem.status !== 503 && problem.status !== 507) logger.error({ ...details, err: error }, problem.detail);
+  else logger.debug(details, problem.detail);
+  const raw = reply.raw;
+  if (raw.headersSent || reply.sent) {
+    raw.destroy();
+    return;
+  }
+  lingerThenClose(request.raw, raw);
+  const body = JSON.stringify(problem);
+  const headers: Record<string, string> = {
+    'X-Request-Id': request.id,
+    'Content-Type': 'application/problem+json; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(body)),
+    'Cache-Control': 'no-store',
+  };
+  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="holdfast"';
+  if ((problem.status === 503 || problem.status === 429) && !raw.hasHeader('Retry-After')) headers['Retry-After'] = '5';
+  reply.hijack();
+  raw.writeHead(problem.status, headers);
+  raw.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** A refused upload must not keep its connection busy with a body that nobody reads. */
+function lingerThenClose(request: IncomingMessage, response: ServerResponse): void {
+  if (request.complete || request.readableEnded) return;
+  const hasBody = request.headers['content-length'] !== undefined ? request.headers['content-length'] !== '0' : request.headers['transfer-encoding'] !== undefined;
+  if (!hasBody) return;
+  response.setHeader('Connection', 'close');
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+  request.socket.once('close', () => clearTimeout(timer));
+}
+
+function observe(metrics: Metrics, request: FastifyRequest, reply: FastifyReply): void {
+  const route = request.routeOptions.config.endpoint?.path ?? 'unknown';
+  metrics.requests.inc({ method: request.method, route, status: reply.raw.statusCode });
+  metrics.requestSeconds.observe({ route }, (performance.now() - request.arrivedAt) / 1000);
+}
+
+function normalise(error: unknown): unknown {
+  if (isHoldfastError(error) || !(error instanceof Error)) return error;
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET') {
+    return new HoldfastError('cancelled', 'The client closed the connection.', { cause: error });
+  }
+  const status = 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+  if (status >= 400 && status < 500) {
+    const known = (Object.keys(errorCatalogue) as (keyof typeof errorCatalogue)[]).find((name) => errorCatalogue[name].status === status);
+    return new HoldfastError(known ?? 'invalid_request', error.message, { cause: error });
+  }
+  return error;
+}
+
+function notFound(request: FastifyRequest): HoldfastError {
+  const path = request.url.split('?')[0] ?? '';
+  const methods = methodsOf(path);
+  if (methods.length > 0) {
+    return new HoldfastError('method_not_allowed', `${request.method} is not possible on ${path}; use ${methods.join(' or ')}.`);
+  }
+  return new HoldfastError('not_found', `There is nothing at ${path}; the API is described at /docs.`);
+}
+
+/** The caller's request id when it is harmless in a log line, else a new one. */
+function requestId(request: { headers: IncomingMessage['headers'] }): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+function readTls(files: { certFile: string; keyFile: string }): { cert: Buffer; key: Buffer } {
+  try {
+    return { cert: readFileSync(files.certFile), key: readFileSync(files.keyFile) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new HoldfastError('validation_failed', `The TLS certificate or key cannot be read: ${reason}`, { cause: error });
+  }
+}
+
+function reloadTls(app: FastifyInstance, files: { certFile: string; keyFile: string }): void {
+  const reload = (): void => {
+    try {
+      if (app.server instanceof TlsServer) app.server.setSecureContext(readTls(files));
+      app.log.info('the TLS certificate was reloaded');
+    } catch (error) {
+      app.log.error({ err: error }, 'the changed TLS certificate cannot be used; the former one stays');
+    }
+  };
+  for (const file of [files.certFile, files.keyFile]) watchFile(file, { interval: 5_000, persistent: false }, reload);
+  app.addHook('onClose', async () => {
+    for (const file of [files.certFile, files.keyFile]) unwatchFile(file, reload);
+  });
+}

@@ -1,0 +1,107 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { BodySpec, Endpoint, ParsedOf } from '@holdfast/contract/endpoint';
+import { HoldfastError } from '@holdfast/contract/errors';
+import type { Principal } from '../access/principal.ts';
+import { readJson } from './body.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    endpoint?: Endpoint;
+  }
+  interface FastifyRequest {
+    principal: Principal;
+    /** performance.now() when the head arrived. */
+    arrivedAt: number;
+  }
+}
+
+/** What a route's handler is given: everything parsed, and the caller. */
+export interface Call<P extends z.ZodType | undefined, Q extends z.ZodType | undefined, B extends BodySpec | undefined> {
+  params: ParsedOf<P>;
+  query: ParsedOf<Q>;
+  body: B extends z.ZodType ? z.output<B> : undefined;
+  principal: Principal;
+  /** Aborts when the client goes away. */
+  signal: AbortSignal;
+  request: FastifyRequest;
+  reply: FastifyReply;
+}
+
+/** An answer with a status other than the endpoint's first. */
+export class Answer {
+  readonly status: number;
+  readonly body: unknown;
+  constructor(status: number, body: unknown) {
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** The handler has answered on the raw response by itself. */
+export const answered = Symbol('answered');
+
+/**
+ * Mounts an endpoint of the contract: its path, its access rule, its schemas. The handler's result is sent as
+ * JSON with the endpoint's first status, or as an `Answer`; strings are sent as they are.
+ */
+export function mount<
+  P extends z.ZodType | undefined,
+  Q extends z.ZodType | undefined,
+  B extends BodySpec | undefined,
+  R extends BodySpec | undefined,
+>(app: FastifyInstance, endpoint: Endpoint<P, Q, B, R>, handler: (call: Call<P, Q, B>) => Promise<unknown>): void {
+  app.route({
+    method: endpoint.method,
+    url: endpoint.path.replace(/\{[^}]*\*\}/, '*').replace(/\{([^}]+)\}/g, ':$1'),
+    config: { endpoint: endpoint as Endpoint },
+    handler: async (request, reply) => {
+      const params = parsePart(endpoint.params, namedRest(endpoint.path, request.params));
+      const query = parsePart(endpoint.query, request.query);
+      const body = await parseBody(endpoint.body, request);
+      let signal: AbortSignal | undefined;
+      const result = await handler({
+        params: params as ParsedOf<P>,
+        query: query as ParsedOf<Q>,
+        body: body as Call<P, Q, B>['body'],
+        principal: request.principal,
+        get signal() {
+          return (signal ??= closeSignal(reply));
+        },
+        request,
+        reply,
+      });
+      if (result === answered) return reply;
+      if (result instanceof Answer) return reply.code(result.status).send(result.body);
+      return reply.code(endpoint.status[0] ?? 200).send(result);
+    },
+  });
+}
+
+/** Gives the `*` of the router the name it has in the contract. */
+function namedRest(path: string, params: unknown): unknown {
+  const name = /\{([^}]*)\*\}/.exec(path)?.[1];
+  if (name === undefined || typeof params !== 'object' || params === null || !('*' in params)) return params;
+  return { ...params, [name]: params['*'] };
+}
+
+/** @throws ZodError, which is answered as `validation_failed` with the fields named */
+function parsePart(schema: z.ZodType | undefined, value: unknown): unknown {
+  return schema?.parse(value ?? {});
+}
+
+async function parseBody(spec: BodySpec | undefined, request: FastifyRequest): Promise<unknown> {
+  if (spec === undefined || !(spec instanceof z.ZodType)) return undefined;
+  return parsePart(spec, await readJson(request.raw));
+}
+
+/** Aborts when the connection closes before the answer was finished. (Fastify's own signal fires when the body ends.) */
+export function closeSignal(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) {
+      controller.abort(new HoldfastError('cancelled', 'The client closed the connection.'));
+    }
+  });
+  return controller.signal;
+}

@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
+import { HoldfastError } from '@holdfast/contract/errors';
+import { declaredLength, readBody } from './body.ts';
+
+/** The bytes of an uploaded file, and how many there must be when the client said so. */
+export interface UploadBody {
+  source: AsyncIterable<Uint8Array>;
+  length: number | undefined;
+}
+
+/**
+ * The file in a request: the raw body, or the part `file` of a multipart form.
+ * @throws HoldfastError `invalid_request` for a form without that part, `length_required` for a request without a body
+ */
+export async function openUploadBody(request: IncomingMessage): Promise<UploadBody> {
+  const length = declaredLength(request);
+  if (length === undefined && request.headers['transfer-encoding'] === undefined) {
+    throw new HoldfastError('length_required', 'The request has no body: send Content-Length (0 for an empty file) or a chunked body.');
+  }
+  const type = request.headers['content-type'] ?? '';
+  if (!/^multipart\/form-data\b/i.test(type)) return { source: readBody(request), length };
+  return { source: await formFile(request, type), length: undefined };
+}
+
+async function formFile(request: IncomingMessage, contentType: string): Promise<AsyncIterable<Uint8Array>> {
+  let form: BusboyInstance;
+  try {
+    form = new Busboy({ headers: { ...request.headers, 'content-type': contentType }, limits: { files: 1, fields: 20, fieldSize: 64 * 1024 } });
+  } catch (error) {
+    throw new HoldfastError('invalid_request', 'The multipart body has no boundary in its Content-Type.', { cause: error });
+  }
+  const body = Readable.from(readBody(request), { objectMode: false });
+  return new Promise((resolve, reject) => {
+    let found = false;
+    const refuse = (error: unknown): void => {
+      body.destroy();
+      reject(error instanceof HoldfastError ? error : new HoldfastError('invalid_request', 'The multipart body is malformed or ended early.', { cause: error }));
+    };
+    form.on('file', (field, stream) => {
+      if (field !== 'file' || found) {
+        stream.resume();
+        return;
+      }
+      found = true;
+      resolve(partBytes(stream, body, form));
+    });
+    form.once('finish', () => {
+      if (!found) reject(new HoldfastError('invalid_request', 'The form has no part named "file".', { errors: [{ field: 'file', message: 'is required' }] }));
+    });
+    form.once('error', refuse);
+    body.once('error', (error) => {
+      refuse(error);
+      form.destroy();
+    });
+    body.pipe(form);
+  });
+}
+
+/** The bytes of the part; a part whose closing boundary never arrives is an error, so that a cut form never looks complete. */
+async function* partBytes(part: BusboyFileStream, body: Readable, form: BusboyInstance): AsyncGenerator<Uint8Array, void, void> {
+  let failure: unknown;
+  const fail = (error: unknown): void => {
+    failure ??= error;
+    part.destroy(error instanceof Error ? error : new Error(String(error)));
+  };
+  body.once('error', fail);
+  form.once('error', fail);
+  try {
+    for await (const chunk of part) yield chunk as Uint8Array;
+  } catch (error) {
+    throw asIncomplete(failure ?? error);
+  }
+  if (failure !== undefined) throw asIncomplete(failure);
+}
+
+function asIncomplete(error: unknown): HoldfastError {
+  if (error instanceof HoldfastError) return error;
+  return new HoldfastError('incomplete_body', 'The multipart body ended early or is malformed; nothing was changed.', { cause: error });
+}

@@ -1,0 +1,60 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** The hub's Prometheus metrics, in a registry of their own so that several hubs can live in one process. */
+export class Metrics {
+  readonly registry = new Registry();
+
+  readonly requests = new Counter({
+    name: 'holdfast_http_requests_total',
+    help: 'HTTP requests answered, by route, method and status.',
+    labelNames: ['method', 'route', 'status'] as const,
+    registers: [this.registry],
+  });
+  readonly requestSeconds = new Histogram({
+    name: 'holdfast_http_request_seconds',
+    help: 'Time from the request head to the end of the answer, in seconds.',
+    labelNames: ['route'] as const,
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
+    registers: [this.registry],
+  });
+  readonly bytesSent = new Counter({
+    name: 'holdfast_sent_bytes_total',
+    help: 'File bytes that left the hub, by protocol.',
+    labelNames: ['protocol'] as const,
+    registers: [this.registry],
+  });
+  readonly bytesStored = new Counter({
+    name: 'holdfast_stored_bytes_total',
+    help: 'File bytes stored durably on backends.',
+    registers: [this.registry],
+  });
+  readonly transfersActive = new Gauge({
+    name: 'holdfast_transfers_active',
+    help: 'File bodies being sent now.',
+    registers: [this.registry],
+  });
+  readonly hashedBytes = new Counter({
+    name: 'holdfast_hashed_bytes_total',
+    help: 'Bytes read back to compute or check a SHA-256.',
+    registers: [this.registry],
+  });
+  readonly staleChecksums = new Counter({
+    name: 'holdfast_stale_checksums_total',
+    help: 'Checksum records found to be for bytes that have changed since.',
+    registers: [this.registry],
+  });
+  readonly backendUp = new Gauge({
+    name: 'holdfast_backend_up',
+    help: '1 when the backend passed its last check.',
+    labelNames: ['backend'] as const,
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry, prefix: 'holdfast_' });
+  }
+
+  [Symbol.dispose](): void {
+    this.registry.clear();
+  }
+}

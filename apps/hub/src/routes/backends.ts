@@ -1,0 +1,65 @@
+import type { FastifyInstance } from 'fastify';
+import type { Backend } from '@holdfast/contract/backends';
+import { localConfig } from '@holdfast/contract/backends';
+import { endpoints } from '@holdfast/contract/endpoints';
+import { HoldfastError } from '@holdfast/contract/errors';
+import { requireReachOfBackend, reachesBackend } from '../access/principal.ts';
+import type { LiveBackend } from '../backends/backends.ts';
+import type { HubContext } from '../context.ts';
+import { mount } from '../http/mount.ts';
+import { success } from './views.ts';
+
+export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot }: HubContext): void {
+  const view = async (live: LiveBackend): Promise<Backend> => {
+    const { row, storage } = live;
+    if (row.type !== 'local') throw new HoldfastError('internal', `The type ${row.type} has no view.`);
+    const { writable, move, copy, folders, usage } = storage.capabilities;
+    const config = localConfig.parse(row.config);
+    return {
+      id: row.id,
+      name: row.name,
+      type: row.type,
+      status: live.status,
+      status_message: live.status === 'online' ? null : live.statusMessage,
+      config,
+      capabilities: { writable, move, copy, folders, usage },
+      mount_point: config.root,
+      stats: {
+        used_bytes: live.usage?.usedBytes ?? null,
+        total_bytes: live.usage?.totalBytes ?? null,
+        file_count: await catalog.checksums.count(row.id),
+        template_count: await netboot.workflowsOn(row.id),
+      },
+      checked_at: live.checkedAt?.toISOString() ?? null,
+      created_at: row.createdAt.toISOString(),
+      updated_at: row.updatedAt.toISOString(),
+    };
+  };
+
+  mount(app, endpoints.listBackends, async ({ principal }) => {
+    const visible = backends.list().filter(({ row }) => reachesBackend(principal, row.id));
+    return { success: true, data: await Promise.all(visible.map(view)), total: visible.length };
+  });
+  mount(app, endpoints.createBackend, async ({ body }) => success(await view(await backends.create(body))));
+  mount(app, endpoints.getBackend, async ({ params, principal }) => {
+    requireReachOfBackend(principal, params.id);
+    return success(await view(backends.get(params.id)));
+  });
+  mount(app, endpoints.updateBackend, async ({ params, body }) => {
+    return success(await view(await backends.update(params.id, body)));
+  });
+  mount(app, endpoints.deleteBackend, async ({ params, query }) => {
+    await backends.remove(params.id, query);
+    return success({ id: params.id });
+  });
+  mount(app, endpoints.testBackend, async ({ params, signal }) => {
+    const report = await backends.check(params.id, signal);
+    const failed = report.checks.find((check) => !check.ok);
+    return success({
+      success: report.ok,
+      message: failed === undefined ? 'All checks passed.' : `${failed.name}: ${failed.message}`,
+      latency_ms: report.latencyMs,
+      checks: report.checks,
+    });
+  });
+}

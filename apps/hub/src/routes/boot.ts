@@ -1,0 +1,95 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { parseBackendPath, type BackendPath } from '@holdfast/bytes/backend-path';
+import { endpoints } from '@holdfast/contract/endpoints';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import { macInput } from '@holdfast/contract/mac';
+import { requireReach } from '../access/principal.ts';
+import type { HubContext } from '../context.ts';
+import { answered, mount } from '../http/mount.ts';
+import { serverUrl } from '../http/server-url.ts';
+
+const FILES_PREFIX = '/api/v1/files/';
+
+export function bootRoutes(app: FastifyInstance, { config, netboot, serving, settings }: HubContext): void {
+  const server = (request: FastifyRequest): string => serverUrl(request, config);
+
+  mount(app, endpoints.getBootFile, async ({ principal, request, reply }) => {
+    const path = pathOf(request.raw.url ?? '');
+    const backendId = settings.current.default_boot_backend_id;
+    if (backendId === null) {
+      throw new HoldfastError('no_boot_backend', 'No boot backend is set: set default_boot_backend_id by PATCH /api/v1/system/settings.');
+    }
+    if (principal.keyId !== null) requireReach(principal, backendId, path);
+    try {
+      await serving.serve(request, reply, { backendId, path, actor: principal.actor, cacheControl: 'no-cache' });
+    } catch (error) {
+      const script = isHoldfastError(error, 'file_not_found') ? await generated(path, request) : null;
+      if (script === null) throw error;
+      sendText(request, reply, script);
+    }
+    return answered;
+  });
+  mount(app, endpoints.getFirstScript, async ({ request, reply }) => {
+    return sendText(request, reply, netboot.firstScript(server(request)));
+  });
+  mount(app, endpoints.getBootScript, async ({ query, request, reply }) => {
+    const sighting = { ...query, ip: addressOf(request) };
+    return sendText(request, reply, await netboot.script(sighting, server(request)));
+  });
+  mount(app, endpoints.getBootStatus, async ({ query, request, reply }) => {
+    return sendText(request, reply, await netboot.statusScript(query.mac, server(request)));
+  });
+  mount(app, endpoints.getGrubConfig, async ({ query, request, reply }) => {
+    const sighting = query.mac === undefined ? null : { mac: query.mac, ip: addressOf(request) };
+    return sendText(request, reply, await netboot.grubConfig(sighting, server(request)));
+  });
+
+  /** Names under which boot loaders look for their scripts, where the boot backend has no such file. */
+  async function generated(path: BackendPath, request: FastifyRequest): Promise<string | null> {
+    if (path === '/autoexec.ipxe') return netboot.firstScript(server(request));
+    const grub = /^\/(?:grub\/)?grub\.cfg(?:-(?:01-)?(.+))?$/.exec(path);
+    if (grub === null) return null;
+    if (grub[1] === undefined) return netboot.grubConfig(null, server(request));
+    const mac = macInput.safeParse(grub[1]);
+    return mac.success ? netboot.grubConfig({ mac: mac.data, ip: addressOf(request) }, server(request)) : null;
+  }
+}
+
+/** The path as it was sent, decoded once: the router would already have joined or refused what firmware sends. */
+function pathOf(url: string): BackendPath {
+  const start = url.indexOf(FILES_PREFIX) + FILES_PREFIX.length;
+  const end = url.indexOf('?', start);
+  const raw = url.slice(start, end === -1 ? undefined : end);
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(raw);
+  } catch (error) {
+    throw new HoldfastError('invalid_path', 'The path holds a "%" that begins no valid UTF-8 escape.', {
+      cause: error,
+      errors: [{ field: 'path', message: 'is not valid percent-encoding' }],
+    });
+  }
+  return parseBackendPath(decoded);
+}
+
+/** A script as firmware wants it: Title-Case headers, an exact length, nothing to cache. */
+function sendText(request: FastifyRequest, reply: FastifyReply, text: string): typeof answered {
+  const body = Buffer.from(text);
+  reply.hijack();
+  reply.raw.writeHead(200, [
+    'Content-Type',
+    'text/plain; charset=utf-8',
+    'Content-Length',
+    String(body.byteLength),
+    'Cache-Control',
+    'no-store',
+    'X-Request-Id',
+    request.id,
+  ]);
+  reply.raw.end(request.method === 'HEAD' ? undefined : body);
+  return answered;
+}
+
+function addressOf(request: FastifyRequest): string {
+  return (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+}

@@ -1,0 +1,64 @@
+import type { FastifyInstance } from 'fastify';
+import { endpoints } from '@holdfast/contract/endpoints';
+import { HoldfastError } from '@holdfast/contract/errors';
+import { eventQuery, eventScopes, type Event } from '@holdfast/contract/events';
+import { hasScope, reaches, reachesBackend, type Principal } from '../access/principal.ts';
+import type { HubContext } from '../context.ts';
+
+/** A client this far behind is let go: it reconnects and reads the present state. In bytes. */
+const MOST_UNSENT_BYTES = 1024 * 1024;
+const PING_EVERY_MS = 30_000;
+
+export function eventRoutes(app: FastifyInstance, { events }: HubContext): void {
+  app.route({
+    method: 'GET',
+    url: endpoints.subscribeEvents.path,
+    config: { endpoint: endpoints.subscribeEvents },
+    preValidation: async (request) => {
+      eventQuery.parse(request.query);
+    },
+    handler: async () => {
+      throw new HoldfastError('invalid_request', 'This is a WebSocket: connect with ws:// or wss://.');
+    },
+    wsHandler: (socket, request) => {
+      const { types } = eventQuery.parse(request.query);
+      const { principal } = request;
+      const unsubscribe = events.subscribe((event) => {
+        if (types !== undefined && !types.includes(event.type)) return;
+        if (!maySee(principal, event)) return;
+        if (socket.bufferedAmount > MOST_UNSENT_BYTES) {
+          socket.close(1013, 'too slow');
+          return;
+        }
+        socket.send(JSON.stringify(event));
+      });
+      let alive = true;
+      socket.on('pong', () => {
+        alive = true;
+      });
+      const heartbeat = setInterval(() => {
+        if (!alive) {
+          socket.terminate();
+          return;
+        }
+        alive = false;
+        socket.ping();
+      }, PING_EVERY_MS).unref();
+      socket.on('error', (error) => request.log.debug({ err: error }, 'an event client failed'));
+      socket.on('close', () => {
+        clearInterval(heartbeat);
+        unsubscribe();
+      });
+    },
+  });
+}
+
+function maySee(principal: Principal, event: Event): boolean {
+  if (hasScope(principal, 'admin')) return true;
+  if (event.type === 'operation.finished') return event.actor === principal.actor;
+  const scope = eventScopes[event.type];
+  if (scope !== null && !hasScope(principal, scope)) return false;
+  if (event.type === 'file.changed' || event.type === 'file.deleted') return reaches(principal, event.backend_id, event.path);
+  if (event.type === 'backend.status') return reachesBackend(principal, event.backend_id);
+  return true;
+}

@@ -1,0 +1,34 @@
+import websocket from '@fastify/websocket';
+import type { FastifyInstance } from 'fastify';
+import type { HubContext } from '../context.ts';
+import { backendRoutes } from './backends.ts';
+import { bootRoutes } from './boot.ts';
+import { eventRoutes } from './events.ts';
+import { fileRoutes } from './files.ts';
+import { keyRoutes } from './keys.ts';
+import { nodeRoutes } from './nodes.ts';
+import { operationRoutes } from './operations.ts';
+import { settingsRoutes } from './settings.ts';
+import { systemRoutes } from './system.ts';
+import { workflowRoutes } from './workflows.ts';
+
+/** Mounts every route of the hub. */
+export async function registerRoutes(app: FastifyInstance, context: HubContext): Promise<void> {
+  await app.register(websocket, { options: { maxPayload: 64 * 1024 } });
+  await app.register(async (scope) => {
+    for (const routes of [
+      backendRoutes,
+      bootRoutes,
+      eventRoutes,
+      fileRoutes,
+      keyRoutes,
+      nodeRoutes,
+      operationRoutes,
+      settingsRoutes,
+      systemRoutes,
+      workflowRoutes,
+    ]) {
+      routes(scope, context);
+    }
+  });
+}

@@ -1,0 +1,83 @@
+import type { ServerResponse } from 'node:http';
+import type { ByteRange } from '@holdfast/bytes/ranges';
+import { sendRange } from '@holdfast/bytes/send-range';
+import { sendStream } from '@holdfast/bytes/send-stream';
+import { HoldfastError } from '@holdfast/contract/errors';
+import type { OpenFile } from '@holdfast/storage/backend';
+
+/** A receiver that takes nothing for this long is given up, in milliseconds. */
+const STALLED_MS = 120_000;
+/** The end of a body that is held back until the file has been looked at once more, in bytes. */
+const HELD_BACK_BYTES = 4096;
+
+export interface BodyPlan {
+  parts: readonly { header?: Uint8Array; range: ByteRange }[];
+  trailer?: Uint8Array;
+}
+
+/**
+ * Sends the parts of an open file and ends the response. Before the last bytes go out the file is looked at once
+ * more: when it was changed in place meanwhile, the body stays incomplete, so that nobody takes mixed bytes for
+ * the file whose digest the head has promised.
+ * @throws HoldfastError `cancelled` when the receiver goes away, `backend_unavailable` when the file changed or ends early
+ */
+export async function sendBody(to: ServerResponse, file: OpenFile, plan: BodyPlan, onBytes: (bytes: number) => void): Promise<void> {
+  to.setTimeout(STALLED_MS, () => to.destroy());
+  const last = plan.parts.length - 1;
+  for (const [index, { header, range }] of plan.parts.entries()) {
+    if (header !== undefined) to.write(header);
+    if (index < last) {
+      await send(to, file, range, onBytes);
+      continue;
+    }
+    const split = Math.max(range.start, range.end - HELD_BACK_BYTES);
+    await send(to, file, { start: range.start, end: split }, onBytes);
+    const tail = await read(file, { start: split, end: range.end });
+    await requireUnchanged(file);
+    to.write(tail);
+    onBytes(tail.byteLength);
+  }
+  await finish(to, plan.trailer);
+}
+
+async function send(to: ServerResponse, file: OpenFile, range: ByteRange, onBytes: (bytes: number) => void): Promise<void> {
+  if (range.end === range.start) return;
+  if (file.readInto !== undefined) {
+    await sendRange({ readInto: file.readInto.bind(file), range, to, onBytes });
+  } else {
+    await sendStream({ source: file.stream(range), to, length: range.end - range.start, onBytes });
+  }
+}
+
+async function read(file: OpenFile, range: ByteRange): Promise<Buffer> {
+  const bytes = Buffer.alloc(range.end - range.start);
+  let filled = 0;
+  for await (const chunk of file.stream(range)) {
+    bytes.set(chunk.subarray(0, bytes.byteLength - filled), filled);
+    filled += chunk.byteLength;
+  }
+  if (filled < bytes.byteLength) throw changed(file);
+  return bytes;
+}
+
+/** Time stamps and size only: replacing a path by rename touches the old inode's ctime, not the bytes that are open. */
+async function requireUnchanged(file: OpenFile): Promise<void> {
+  const now = await file.revalidate();
+  if (now.size !== file.entry.size || now.modifiedAt.getTime() !== file.entry.modifiedAt.getTime()) throw changed(file);
+}
+
+function changed(file: OpenFile): HoldfastError {
+  return new HoldfastError('backend_unavailable', `${file.entry.path} was changed while it was being sent; the transfer was cut.`);
+}
+
+function finish(to: ServerResponse, trailer: Uint8Array | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void => reject(new HoldfastError('cancelled', 'The client closed the connection before it had all bytes.'));
+    if (to.destroyed) return gone();
+    to.once('close', gone);
+    to.end(trailer, () => {
+      to.off('close', gone);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,257 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BackendPath } from '@holdfast/bytes/backend-path';
+import { planByteranges, randomBoundary } from '@holdfast/bytes/byteranges';
+import { evaluateConditions } from '@holdfast/bytes/conditional';
+import { contentRange, parseRangeHeader, unsatisfiedContentRange, type ByteRange } from '@holdfast/bytes/ranges';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import type { OpenFile } from '@holdfast/storage/backend';
+import type { Backends } from '../backends/backends.ts';
+import type { Library } from '../library/library.ts';
+import type { Metrics } from '../metrics.ts';
+import { sendBody } from './body.ts';
+import type { Downloads } from './downloads.ts';
+import { etagOf, mediaTypeOf, representationHeaders } from './headers.ts';
+import { SMALL_FILE_BYTES, SmallFiles, type SmallFile } from './small-files.ts';
+
+/** What is asked for, by whom, and how the answer may be kept. */
+export interface ServeRequest {
+  backendId: string;
+  path: BackendPath;
+  actor: string;
+  cacheControl: string;
+  /** A Content-Disposition, for downloads by people. */
+  disposition?: string;
+}
+
+/** What is sent of a file: one piece of it, or several framed as multipart/byteranges. */
+interface Selection {
+  status: 200 | 206;
+  contentType: string;
+  contentLength: number;
+  extraHeaders: string[];
+  parts: { header?: Uint8Array; range: ByteRange }[];
+  trailer?: Uint8Array;
+}
+
+/**
+ * From (backend, path) to bytes on the wire: headers with the digest of exactly what is sent, preconditions and
+ * ranges in RFC 9110's order, small files from memory, large ones through two buffers.
+ */
+export class Serving {
+  readonly #library: Library;
+  readonly #backends: Backends;
+  readonly #metrics: Metrics;
+  readonly #downloads: Downloads;
+  readonly #small = new SmallFiles();
+
+  constructor(options: { library: Library; backends: Backends; metrics: Metrics; downloads: Downloads }) {
+    this.#library = options.library;
+    this.#backends = options.backends;
+    this.#metrics = options.metrics;
+    this.#downloads = options.downloads;
+  }
+
+  /** Answers a GET or HEAD on the raw response. Errors before the head are thrown; later ones cut the connection. */
+  async serve(request: FastifyRequest, reply: FastifyReply, wanted: ServeRequest): Promise<void> {
+    const key = `${wanted.backendId}\n${wanted.path}\n${wanted.cacheControl}\n${wanted.disposition ?? ''}`;
+    const small = this.#fresh(key, wanted);
+    if (small !== undefined) {
+      this.#answerSmall(request, reply, wanted, small);
+      return;
+    }
+    const { file, sha256 } = await this.#library.open(wanted.backendId, wanted.path);
+    await using opened = file;
+    const facts = {
+      path: wanted.path,
+      sha256,
+      modifiedAt: opened.entry.modifiedAt,
+      cacheControl: wanted.cacheControl,
+      disposition: wanted.disposition ?? null,
+    };
+    const headers = representationHeaders(facts);
+    if (sha256 !== null && opened.entry.size <= SMALL_FILE_BYTES) {
+      const kept = await this.#readSmall(opened, sha256, [
+        'Content-Type',
+        mediaTypeOf(wanted.path),
+        'Content-Length',
+        String(opened.entry.size),
+        ...headers,
+      ]);
+      this.#small.put(key, kept);
+      this.#answerSmall(request, reply, wanted, kept);
+      return;
+    }
+    await this.#answerLarge(request, reply, wanted, opened, sha256, headers);
+  }
+
+  /** The small file in memory, when the file on the backend is still exactly the one it was read from. */
+  #fresh(key: string, wanted: ServeRequest): SmallFile | undefined {
+    const small = this.#small.get(key);
+    if (small === undefined) return undefined;
+    const storage = this.#backends.find(wanted.backendId)?.storage;
+    if (storage?.peek?.(wanted.path) === small.validator) return small;
+    this.#small.drop(key);
+    return undefined;
+  }
+
+  async #readSmall(file: OpenFile, sha256: string, headers: string[]): Promise<SmallFile> {
+    const body = Buffer.alloc(file.entry.size);
+    let filled = 0;
+    for await (const chunk of file.stream()) {
+      body.set(chunk.subarray(0, body.byteLength - filled), filled);
+      filled += chunk.byteLength;
+    }
+    const now = await file.revalidate();
+    if (filled !== file.entry.size || now.validator !== file.entry.validator) {
+      throw new HoldfastError('backend_unavailable', `${file.entry.path} changed while it was being read; try again.`);
+    }
+    return { validator: file.entry.validator, sha256, modifiedAt: file.entry.modifiedAt, body, headers };
+  }
+
+  #answerSmall(request: FastifyRequest, reply: FastifyReply, wanted: ServeRequest, small: SmallFile): void {
+    const { headers } = request.raw;
+    const isHead = request.method === 'HEAD';
+    const client = request.socket.remoteAddress ?? '';
+    if (!hasConditions(headers) && headers.range === undefined) {
+      reply.hijack();
+      const raw = reply.raw;
+      raw.writeHead(200, [...small.headers, 'X-Request-Id', request.id] as unknown as string[]);
+      raw.end(isHead ? undefined : small.body);
+      this.#count(wanted, client, isHead ? 0 : small.body.byteLength);
+      return;
+    }
+    const selection = select(request, wanted.path, small.body.byteLength, etagOf(small.sha256), small.modifiedAt);
+    reply.hijack();
+    const representation = small.headers.slice(4);
+    if (!sendHead(reply.raw, request.id, selection, representation) || isHead) {
+      reply.raw.end();
+      return;
+    }
+    let bytes = 0;
+    for (const { header, range } of selection.parts) {
+      if (header !== undefined) reply.raw.write(header);
+      reply.raw.write(small.body.subarray(range.start, range.end));
+      bytes += range.end - range.start;
+    }
+    reply.raw.end(selection.trailer);
+    this.#count(wanted, client, bytes);
+  }
+
+  async #answerLarge(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    wanted: ServeRequest,
+    file: OpenFile,
+    sha256: string | null,
+    headers: string[],
+  ): Promise<void> {
+    const selection = select(request, wanted.path, file.entry.size, etagOf(sha256), file.entry.modifiedAt);
+    const client = request.socket.remoteAddress ?? '';
+    reply.hijack();
+    const raw = reply.raw;
+    if (!sendHead(raw, request.id, selection, headers) || request.method === 'HEAD') {
+      raw.end();
+      return;
+    }
+    let bytes = 0;
+    this.#metrics.transfersActive.inc();
+    try {
+      await sendBody(raw, file, selection, (sent) => {
+        bytes += sent;
+        this.#metrics.bytesSent.inc({ protocol: 'http' }, sent);
+      });
+      this.#downloads.note({ actor: wanted.actor, client, backendId: wanted.backendId, path: wanted.path, bytes });
+    } catch (error) {
+      raw.destroy(); // the length was promised: only a cut connection tells the client that this is not all
+      const aborted = isHoldfastError(error, 'cancelled');
+      this.#downloads.note({
+        actor: wanted.actor,
+        client,
+        backendId: wanted.backendId,
+        path: wanted.path,
+        bytes,
+        aborted,
+        ...(aborted ? {} : { error }),
+      });
+      if (!aborted) request.log.error({ err: error, path: wanted.path }, 'the transfer was cut');
+    } finally {
+      this.#metrics.transfersActive.dec();
+    }
+  }
+
+  #count(wanted: ServeRequest, client: string, bytes: number): void {
+    this.#metrics.bytesSent.inc({ protocol: 'http' }, bytes);
+    this.#downloads.note({ actor: wanted.actor, client, backendId: wanted.backendId, path: wanted.path, bytes });
+  }
+}
+
+function hasConditions(headers: FastifyRequest['raw']['headers']): boolean {
+  return (
+    headers['if-none-match'] !== undefined ||
+    headers['if-modified-since'] !== undefined ||
+    headers['if-match'] !== undefined ||
+    headers['if-unmodified-since'] !== undefined
+  );
+}
+
+type Refusal = { status: 304 } | { status: 416; size: number };
+
+/** Preconditions, then ranges: what is to be sent. @throws HoldfastError `precondition_failed` */
+function select(
+  request: FastifyRequest,
+  path: string,
+  size: number,
+  etag: string | undefined,
+  lastModified: Date,
+): Selection | (Refusal & { parts: never[]; trailer?: undefined }) {
+  const { headers } = request.raw;
+  const outcome = evaluateConditions({ method: request.method, headers, etag, lastModified });
+  if (outcome === 'precondition-failed') {
+    throw new HoldfastError('precondition_failed', `${path} is no longer the version that the request is for.`);
+  }
+  if (outcome === 'not-modified') return { status: 304, parts: [] };
+  // RFC 9110 §14.2: a Range is defined for GET alone
+  const ranged = request.method === 'GET' && outcome === 'proceed';
+  const asked = parseRangeHeader(ranged ? headers.range : undefined, size);
+  const contentType = mediaTypeOf(path);
+  if (asked.kind === 'unsatisfiable') return { status: 416, size, parts: [] };
+  if (asked.kind === 'all') {
+    return { status: 200, contentType, contentLength: size, extraHeaders: [], parts: [{ range: { start: 0, end: size } }] };
+  }
+  const [first] = asked.ranges;
+  if (asked.ranges.length === 1 && first !== undefined) {
+    return {
+      status: 206,
+      contentType,
+      contentLength: first.end - first.start,
+      extraHeaders: ['Content-Range', contentRange(first, size)],
+      parts: [{ range: first }],
+    };
+  }
+  const plan = planByteranges(asked.ranges, size, contentType, randomBoundary());
+  return { status: 206, contentType: plan.contentType, contentLength: plan.contentLength, extraHeaders: [], parts: plan.parts, trailer: plan.trailer };
+}
+
+/** Writes the head. @returns whether a body follows */
+function sendHead(raw: ServerResponse, requestId: string, selection: ReturnType<typeof select>, representation: readonly string[]): boolean {
+  const id = ['X-Request-Id', requestId];
+  if (selection.status === 304) {
+    raw.writeHead(304, [...representation, ...id]);
+    return false;
+  }
+  if (selection.status === 416) {
+    raw.writeHead(416, ['Content-Range', unsatisfiedContentRange(selection.size), 'Content-Length', '0', ...id]);
+    return false;
+  }
+  raw.writeHead(selection.status, [
+    'Content-Type',
+    selection.contentType,
+    'Content-Length',
+    String(selection.contentLength),
+    ...selection.extraHeaders,
+    ...representation,
+    ...id,
+  ]);
+  return true;
+}

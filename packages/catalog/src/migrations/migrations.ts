@@ -1,0 +1,5 @@
+import { spine } from './0001-spine.ts';
+import type { Migration } from './migration.ts';
+
+/** Every step of the schema, in order. A new one is added at the end. */
+export const migrations: readonly Migration[] = [spine];

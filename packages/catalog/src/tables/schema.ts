@@ -1,0 +1,20 @@
+import type { BackendsTable } from './backends-table.ts';
+import type { ChecksumsTable } from './checksums-table.ts';
+import type { KeysTable } from './keys-table.ts';
+import type { MetaTable } from './meta-table.ts';
+import type { NodesTable } from './nodes-table.ts';
+import type { OperationsTable } from './operations-table.ts';
+import type { SettingsTable } from './settings-table.ts';
+import type { WorkflowsTable } from './workflows-table.ts';
+
+/** The tables as the newest migration leaves them. */
+export interface Schema {
+  backends: BackendsTable;
+  checksums: ChecksumsTable;
+  keys: KeysTable;
+  meta: MetaTable;
+  nodes: NodesTable;
+  operations: OperationsTable;
+  settings: SettingsTable;
+  workflows: WorkflowsTable;
+}

@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { defineEndpoint } from './endpoint.ts';
+import type { Scope } from './endpoint.ts';
+import { byteCount, id, sha256, time } from './fields.ts';
+import { mac } from './mac.ts';
+import { nodeState } from './nodes.ts';
+import { operationError, operationKind } from './operations.ts';
+
+export const eventTypes = [
+  'backend.status',
+  'file.changed',
+  'file.deleted',
+  'node.seen',
+  'node.booted',
+  'node.installed',
+  'operation.finished',
+  'settings.changed',
+] as const;
+export type EventType = (typeof eventTypes)[number];
+
+const at = time.describe('When it happened.');
+
+/** A message of the event stream. */
+export const event = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.literal('backend.status'),
+      at,
+      backend_id: id,
+      name: z.string(),
+      status: z.enum(['online', 'offline', 'error']),
+      status_message: z.string().nullable(),
+    }),
+    z.object({
+      type: z.literal('file.changed'),
+      at,
+      backend_id: id,
+      path: z.string(),
+      size: byteCount,
+      checksum_sha256: sha256.nullable(),
+    }),
+    z.object({
+      type: z.literal('file.deleted'),
+      at,
+      backend_id: id,
+      path: z.string().describe('A file, or a folder with all it held.'),
+    }),
+    z.object({
+      type: z.literal('node.seen'),
+      at,
+      node_id: id,
+      mac,
+      ip: z.string().nullable(),
+      created: z.boolean().describe('True when the node was not known before.'),
+    }),
+    z.object({
+      type: z.literal('node.booted'),
+      at,
+      node_id: id,
+      mac,
+      state: nodeState,
+      workflow_id: z.string().nullable(),
+    }),
+    z.object({ type: z.literal('node.installed'), at, node_id: id, mac }),
+    z.object({
+      type: z.literal('operation.finished'),
+      at,
+      operation_id: id,
+      operation: operationKind,
+      actor: z.string().nullable().describe('The name of the API key; null for the hub itself.'),
+      backend_id: z.string().nullable(),
+      file: z.string().nullable(),
+      bytes: byteCount,
+      success: z.boolean(),
+      error: operationError.nullable(),
+    }),
+    z.object({ type: z.literal('settings.changed'), at, fields: z.array(z.string()) }),
+  ])
+  .meta({ id: 'Event' });
+export type Event = z.output<typeof event>;
+
+/** The scope that a key needs to see an event (`admin` sees all); null: any key. */
+export const eventScopes: Record<EventType, Scope | null> = {
+  'backend.status': 'backends:read',
+  'file.changed': 'files:read',
+  'file.deleted': 'files:read',
+  'node.seen': 'boot:read',
+  'node.booted': 'boot:read',
+  'node.installed': 'boot:read',
+  'operation.finished': null,
+  'settings.changed': null,
+};
+
+function isEventType(name: string): name is EventType {
+  const names: readonly string[] = eventTypes;
+  return names.includes(name);
+}
+
+/** `?types=file.changed,file.deleted`; without it, all types. */
+export const eventQuery = z.object({
+  types: z
+    .string()
+    .transform((text, context) => {
+      const types: EventType[] = [];
+      for (const name of text.split(',').map((part) => part.trim())) {
+        if (isEventType(name)) types.push(name);
+        else
+          context.addIssue({
+            code: 'custom',
+            message: `must be a list of ${eventTypes.join(', ')}; not "${name}"`,
+          });
+      }
+      return types;
+    })
+    .pipe(z.array(z.enum(eventTypes)))
+    .optional()
+    .describe('The types to receive, joined by commas. Default: all.')
+    .meta({ examples: ['file.changed,file.deleted'] }),
+});
+export type EventQuery = z.output<typeof eventQuery>;
+
+export const eventEndpoints = {
+  subscribeEvents: defineEndpoint({
+    method: 'GET',
+    path: '/api/v1/events',
+    access: 'authenticated',
+    tag: 'Events',
+    summary: 'Receive events over a WebSocket',
+    description:
+      'Each text message is one event in JSON. A key receives what its scopes let it read: `file.*` needs ' +
+      '`files:read`, `backend.*` `backends:read`, `node.*` `boot:read`; of `operation.finished` a key without ' +
+      '`admin` receives its own. Messages of the client are ignored.',
+    query: eventQuery,
+    response: event,
+    status: [101],
+  }),
+};

@@ -1,0 +1,27 @@
+import { nameOf } from '@holdfast/bytes/backend-path';
+import type { BackendPath } from '@holdfast/bytes/backend-path';
+import type { BigIntStats } from 'node:fs';
+import type { StorageEntry } from '../backend.ts';
+
+/**
+ * What a checksum record is bound to. mtime and size alone are not enough: tools that keep times (`cp -p`, `rsync -t`,
+ * `touch -r`) put other bytes of the same length under the same mtime. ctime is set by the kernel at every change of
+ * bytes or inode and cannot be set back, and the inode differs when the path was replaced. The price is a digest that
+ * is computed again after a mere `chmod`, which is right, only slower.
+ */
+export function validatorOf(stats: BigIntStats): string {
+  return `${stats.mtimeNs}-${stats.size}-${stats.ino}-${stats.ctimeNs}`;
+}
+
+/** The entry of a path from the stats of what it means. */
+export function entryOf(path: BackendPath, stats: BigIntStats): StorageEntry {
+  const isFolder = stats.isDirectory();
+  return {
+    name: nameOf(path),
+    path,
+    type: isFolder ? 'directory' : 'file',
+    size: isFolder ? 0 : Number(stats.size),
+    modifiedAt: new Date(Number(stats.mtimeNs / 1_000_000n)),
+    validator: isFolder ? '' : validatorOf(stats),
+  };
+}
