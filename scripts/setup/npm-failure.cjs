@@ -48,7 +48,11 @@ const causes = [
   },
 ];
 
-/** A sentence a person can act on for the error output of npm, or undefined when it is none of the known causes. */
+/**
+ * A sentence a person can act on for the error output of npm, or undefined when it is none of the known causes.
+ * @param {string} output
+ * @returns {string | undefined}
+ */
 function explainNpmFailure(output) {
   const cause = causes.filter((candidate) => candidate.pattern.test(output))[0];
   return cause === undefined ? undefined : cause.advice;
@@ -57,13 +61,19 @@ function explainNpmFailure(output) {
 /**
  * True when npm 11 refuses the lock only for packages without a version: optional ones for other platforms which the
  * registry (often a mirror) does not have, and which can therefore not be in a lock that was written with it.
+ * @param {string} output
+ * @returns {boolean}
  */
 function lacksOnlyForeignPlatforms(output) {
   const complaints = output.split('\n').filter((line) => /^npm (error|ERR!) (Missing|Invalid): /.test(line));
   return complaints.length > 0 && complaints.every((line) => /Missing: \S+@ from lock file/.test(line));
 }
 
-/** The part of npm's output that says what happened, without the pages of usage after it. */
+/**
+ * The part of npm's output that says what happened, without the pages of usage after it.
+ * @param {string} output
+ * @returns {string}
+ */
 function shorten(output) {
   const lines = output.trim().split('\n');
   const usage = lines.findIndex((line) => /^npm (error|ERR!) (Clean install a project|Usage:)/.test(line));

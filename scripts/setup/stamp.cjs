@@ -111,25 +111,31 @@ function sameDependencies(a, b) {
   });
 }
 
+/** True when the package of a lock entry is on disk, in the locked version. */
+function isOnDisk(root, location, locked) {
+  const manifest = readJsonIfPresent(path.join(root, location, 'package.json'));
+  return manifest !== undefined && (locked.link === true || manifest.version === locked.version);
+}
+
 /**
  * True when node_modules holds what the lock says although the stamp does not say so: someone ran `npm install` or
- * `npm ci` by hand. npm writes node_modules/.package-lock.json last, so it is there only after a whole install.
+ * `npm ci` by hand. npm's own record (node_modules/.package-lock.json) is written last, but by
+ * `npm install --package-lock-only` as well, so the packages themselves are looked at too.
  */
 function installedByHand(root) {
   const lock = readJsonIfPresent(path.join(root, 'package-lock.json'));
-  const installed = readJsonIfPresent(path.join(root, 'node_modules', '.package-lock.json'));
-  if (!lock || !installed || !lock.packages || !installed.packages) return false;
+  const finished = fs.existsSync(path.join(root, 'node_modules', '.package-lock.json'));
+  if (!finished || !lock || !lock.packages) return false;
   const agree = readManifests(root).every((entry) => {
     const locked = lock.packages[entry.folder];
     return locked !== undefined && sameDependencies(locked, entry.manifest);
   });
   if (!agree) return false;
   return Object.keys(lock.packages).every((location) => {
-    if (location === '') return true;
-    const wanted = lock.packages[location];
-    const present = installed.packages[location];
-    if (present === undefined) return Boolean(wanted.optional || wanted.devOptional);
-    return present.version === wanted.version && present.integrity === wanted.integrity;
+    const locked = lock.packages[location];
+    const isPackage = /(^|\/)node_modules\//.test(location);
+    // Optional packages are there for some platforms only.
+    return !isPackage || locked.optional || locked.devOptional || isOnDisk(root, location, locked);
   });
 }
 

@@ -8,6 +8,7 @@ export interface NginxServer extends AsyncDisposable {
   /** Without a trailing slash. */
   readonly url: string;
   readonly port: number;
+  readonly pid: number;
 }
 
 /** Starts an nginx of its own that serves a folder. Throws with its log when it does not come up within 10 s. */
@@ -21,7 +22,7 @@ export async function startNginx(root: string): Promise<NginxServer> {
   // At level notice nginx reports on standard error that it is about to take connections.
   await server.waitForOutput(/using the ".*" event method/, { timeoutMs: 10_000, stream: 'stderr' });
   const owned = resources.move();
-  return { url: `http://127.0.0.1:${port}`, port, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { url: `http://127.0.0.1:${port}`, port, pid: server.pid, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** One process in the foreground, so that it is one pid to kill; all its paths are in its own folder. */
@@ -37,6 +38,8 @@ events { worker_connections 512; }
 http {
   access_log off;
   sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000;
   ${temporary.map((kind) => `${kind}_temp_path ${work}/tmp/${kind};`).join('\n  ')}
   server {
     listen 127.0.0.1:${port};

@@ -103,7 +103,7 @@ describe.each(Object.entries(refused))('a path with %s', (_, filePath) => {
 });
 
 describe('a boot file URL', () => {
-  it.each(refusedTargets)('%.60s is answered with a 4xx problem and no content', async (target) => {
+  it.each(refusedTargets)('%s is answered with a 4xx problem and no content', async (target) => {
     for (const method of ['GET', 'HEAD']) {
       const response = await requestRaw(hub.url, method, target);
       expect(response.status).toBeGreaterThanOrEqual(400);

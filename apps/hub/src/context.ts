@@ -94,10 +94,10 @@ export async function createHub(config: HubConfig, secrets: HubSecrets, dataDir:
   const verification = new Verification({ backends, checksums, operations, jobs });
   const backfill = new Backfill({ backends, checksums, operations, jobs });
   const downloads = cleanup.use(new Downloads(operations));
-  const serving = new Serving({ library, backends, metrics, downloads });
+  const serving = new Serving({ library, backends, metrics, downloads, logger });
   const netboot = new Netboot({ catalog, settings, library, events });
 
-  const app = createHttpServer({ access, metrics, logger, tls: config.tls, isDraining });
+  const app = createHttpServer({ access, logger, tls: config.tls, isDraining });
   cleanup.defer(() => app.close());
   const context: HubContext = {
     config,

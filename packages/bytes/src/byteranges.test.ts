@@ -11,13 +11,30 @@ function render(plan: ByterangesPlan, file: Uint8Array): Buffer {
 
 test('two ranges are framed as in RFC 9110', () => {
   const file = Buffer.from('0123456789');
-  const plan = planByteranges([{ start: 0, end: 2 }, { start: 7, end: 10 }], 10, 'text/plain', 'THIS_STRING');
+  const plan = planByteranges(
+    [
+      { start: 0, end: 2 },
+      { start: 7, end: 10 },
+    ],
+    10,
+    'text/plain',
+    'THIS_STRING',
+  );
   expect(plan.contentType).toBe('multipart/byteranges; boundary=THIS_STRING');
   expect(render(plan, file).toString()).toBe(
     [
-      '--THIS_STRING', 'Content-Type: text/plain', 'Content-Range: bytes 0-1/10', '', '01',
-      '--THIS_STRING', 'Content-Type: text/plain', 'Content-Range: bytes 7-9/10', '', '789',
-      '--THIS_STRING--', '',
+      '--THIS_STRING',
+      'Content-Type: text/plain',
+      'Content-Range: bytes 0-1/10',
+      '',
+      '01',
+      '--THIS_STRING',
+      'Content-Type: text/plain',
+      'Content-Range: bytes 7-9/10',
+      '',
+      '789',
+      '--THIS_STRING--',
+      '',
     ].join('\r\n'),
   );
 });

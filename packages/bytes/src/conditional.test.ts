@@ -111,7 +111,9 @@ describe('If-Range', () => {
 
   test('an entity tag never matches a file that is not hashed', () => {
     const headers = { range: 'bytes=0-1', 'if-range': '"undefined"' };
-    expect(evaluateConditions({ method: 'GET', headers, etag: undefined, lastModified })).toBe('proceed-whole');
+    expect(evaluateConditions({ method: 'GET', headers, etag: undefined, lastModified })).toBe(
+      'proceed-whole',
+    );
   });
 });
 
@@ -120,9 +122,13 @@ test('the dates the hub writes match its own file', () => {
     fc.property(fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }), (date) => {
       const input = { method: 'GET', etag: undefined, lastModified: date };
       const written = httpDate(date);
-      expect(evaluateConditions({ ...input, headers: { 'if-modified-since': written } })).toBe('not-modified');
+      expect(evaluateConditions({ ...input, headers: { 'if-modified-since': written } })).toBe(
+        'not-modified',
+      );
       expect(evaluateConditions({ ...input, headers: { 'if-unmodified-since': written } })).toBe('proceed');
-      expect(evaluateConditions({ ...input, headers: { 'if-range': written, range: 'bytes=0-0' } })).toBe('proceed');
+      expect(evaluateConditions({ ...input, headers: { 'if-range': written, range: 'bytes=0-0' } })).toBe(
+        'proceed',
+      );
     }),
   );
 });

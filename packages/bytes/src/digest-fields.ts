@@ -4,7 +4,7 @@ import { HoldfastError } from '@holdfast/contract/errors';
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** The fields in which a sender may name the SHA-256 of the bytes it sends. */
-export const expectedSha256Fields = ['x-expected-checksum-sha256', 'content-digest', 'repr-digest'] as const;
+const expectedSha256Fields = ['x-expected-checksum-sha256', 'content-digest', 'repr-digest'] as const;
 
 const sha256InBase64 = /^[A-Za-z0-9+/]{43}=?$/;
 const sha256InHex = /^[0-9a-f]{64}$/i;
@@ -69,7 +69,8 @@ export function expectedSha256(headers: HeaderFields): string | undefined {
     const value = headers[field];
     if (value === undefined) continue;
     const text = Array.isArray(value) ? value.join(', ') : value;
-    const hex = field === 'x-expected-checksum-sha256' ? parseHexField(text, field) : parseDigestField(text, field);
+    const hex =
+      field === 'x-expected-checksum-sha256' ? parseHexField(text, field) : parseDigestField(text, field);
     if (hex === undefined) continue;
     if (found !== undefined && found.hex !== hex) {
       const message = `The fields ${found.field} and ${field} name different SHA-256 checksums; send one of them, or the same checksum in both.`;

@@ -357,18 +357,23 @@ export class StagedFile implements AsyncDisposable {
     intent: NonNullable<PublishTarget['crossDevice']>,
   ): Promise<BigIntStats> {
     const name = newTempName();
-    await writeFileDurably(intent.intentPath, Buffer.from(intent.intentText(name)), { mode: 0o600 });
-    this.#moved = await stageFile(this.#bytes(), {
-      folder: target.folder,
-      name,
-      label: this.#label,
-      expectedSize: this.size,
-      expectedSha256: this.sha256,
-      mode: (await this.#handle.stat()).mode & 0o777,
-    });
-    const stats = await this.#moved.publish({ ...target, crossDevice: undefined });
-    await rm(intent.intentPath, { force: true });
-    return stats;
+    try {
+      await writeFileDurably(intent.intentPath, Buffer.from(intent.intentText(name)), { mode: 0o600 });
+      this.#moved = await stageFile(this.#bytes(), {
+        folder: target.folder,
+        name,
+        label: this.#label,
+        expectedSize: this.size,
+        expectedSha256: this.sha256,
+        mode: (await this.#handle.stat()).mode & 0o777,
+      });
+      return await this.#moved.publish({ ...target, crossDevice: undefined });
+    } finally {
+      // The intent goes only when the temporary file is surely gone; otherwise both are left to the sweep.
+      await rm(`${target.folder}/${name}`, { force: true })
+        .then(() => rm(intent.intentPath, { force: true }))
+        .catch(() => undefined);
+    }
   }
 
   async *#bytes(): AsyncGenerator<Uint8Array> {

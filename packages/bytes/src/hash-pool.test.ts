@@ -48,19 +48,26 @@ async function failure(work: Promise<unknown>): Promise<unknown> {
 async function occupy(pool: HashPool): Promise<{ stop: AbortController; outcome: Promise<unknown> }> {
   const stop = new AbortController();
   const running = Promise.withResolvers<void>();
-  const job = pool.hashFd(endless.fd, { size: 2 ** 42, signal: stop.signal, onProgress: () => running.resolve() });
+  const job = pool.hashFd(endless.fd, {
+    size: 2 ** 42,
+    signal: stop.signal,
+    onProgress: () => running.resolve(),
+  });
   const outcome = failure(job);
   await running.promise;
   return { stop, outcome };
 }
 
 describe('digests', () => {
-  test.each([0, 1, 4096, MiB - 1, MiB, MiB + 1, 5 * MiB + 12_345])('of %d bytes equal those of node:crypto', async (size) => {
-    await using pool = new HashPool();
-    const bytes = randomBytes(size);
-    const file = await fileOf(bytes);
-    expect(await pool.hashFd(file.fd, { size })).toEqual({ sha256: sha256Hex(bytes), bytes: size });
-  });
+  test.each([0, 1, 4096, MiB - 1, MiB, MiB + 1, 5 * MiB + 12_345])(
+    'of %d bytes equal those of node:crypto',
+    async (size) => {
+      await using pool = new HashPool();
+      const bytes = randomBytes(size);
+      const file = await fileOf(bytes);
+      expect(await pool.hashFd(file.fd, { size })).toEqual({ sha256: sha256Hex(bytes), bytes: size });
+    },
+  );
 
   test('of many files at once', async () => {
     await using pool = new HashPool({ workers: 3 });
@@ -193,7 +200,10 @@ describe('failures', () => {
     const program = join(folder, 'throwing-worker.mjs');
     await writeFile(program, `throw new Error('boom');`);
     await using pool = new HashPool({ workers: 1, workerUrl: pathToFileURL(program) });
-    const jobs = [failure(pool.hashFd(endless.fd, { size: 1 })), failure(pool.hashFd(endless.fd, { size: 1 }))];
+    const jobs = [
+      failure(pool.hashFd(endless.fd, { size: 1 })),
+      failure(pool.hashFd(endless.fd, { size: 1 })),
+    ];
     for (const error of await Promise.all(jobs)) {
       expect(isHoldfastError(error, 'internal')).toBe(true);
       expect(error instanceof Error && error.cause instanceof Error && error.cause.message).toBe('boom');
@@ -224,7 +234,9 @@ describe('the end', () => {
     const path = join(folder, 'child-file');
     await writeFile(path, 'abc');
     const run = promisify(execFile);
-    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script, path], { timeout: 20_000 });
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script, path], {
+      timeout: 20_000,
+    });
     expect(stdout.trim()).toBe(sha256Hex('abc'));
   });
 });

@@ -80,7 +80,10 @@ export class HashPool implements AsyncDisposable {
     if (signal?.aborted === true) throw cancelled(signal.reason);
     const idle = this.#seats.values().find((seat) => seat.current === undefined);
     if (idle === undefined && this.#seats.size >= this.#maxWorkers && this.#queue.length >= this.#maxQueue) {
-      throw new HoldfastError('too_many_requests', 'Too many files wait to be hashed. Try again in a moment.');
+      throw new HoldfastError(
+        'too_many_requests',
+        'Too many files wait to be hashed. Try again in a moment.',
+      );
     }
     const job: HashJob = {
       fd,

@@ -17,10 +17,20 @@ test('a date is written as in RFC 9110, without parts of a second', () => {
 });
 
 test.each([
-  '', 'x', '784111777', '1994-11-06T08:49:37Z', 'Sun, 6 Nov 1994 08:49:37 GMT', 'Sun, 06 nov 1994 08:49:37 GMT',
-  'Sun, 06 Nov 1994 08:49:37 UTC', 'Sun, 06 Nov 1994 08:49:37', 'Sun, 31 Feb 1994 08:49:37 GMT',
-  'Sun, 00 Nov 1994 08:49:37 GMT', 'Sun, 06 Nov 1994 24:00:00 GMT', 'Sun, 06 Nov 1994 08:60:00 GMT',
-  'Sun, 06 Nov 1994 08:49:61 GMT', 'Xyz, 06 Nov 1994 08:49:37 GMT',
+  '',
+  'x',
+  '784111777',
+  '1994-11-06T08:49:37Z',
+  'Sun, 6 Nov 1994 08:49:37 GMT',
+  'Sun, 06 nov 1994 08:49:37 GMT',
+  'Sun, 06 Nov 1994 08:49:37 UTC',
+  'Sun, 06 Nov 1994 08:49:37',
+  'Sun, 31 Feb 1994 08:49:37 GMT',
+  'Sun, 00 Nov 1994 08:49:37 GMT',
+  'Sun, 06 Nov 1994 24:00:00 GMT',
+  'Sun, 06 Nov 1994 08:60:00 GMT',
+  'Sun, 06 Nov 1994 08:49:61 GMT',
+  'Xyz, 06 Nov 1994 08:49:37 GMT',
 ])('%j is no date', (value) => {
   expect(parseHttpDate(value)).toBeUndefined();
 });
@@ -37,7 +47,11 @@ test('a leap second is the second after', () => {
 });
 
 test('what is written is read back to the second', () => {
-  const range = { min: new Date('0000-01-01T00:00:00Z'), max: new Date('9999-12-31T23:59:59Z'), noInvalidDate: true };
+  const range = {
+    min: new Date('0000-01-01T00:00:00Z'),
+    max: new Date('9999-12-31T23:59:59Z'),
+    noInvalidDate: true,
+  };
   fc.assert(
     fc.property(fc.date(range), (date) => {
       expect(parseHttpDate(httpDate(date))?.getTime()).toBe(Math.floor(date.getTime() / 1000) * 1000);

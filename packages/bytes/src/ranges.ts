@@ -6,10 +6,12 @@ export interface ByteRange {
 
 /** What a Range field asks of a file: everything, nothing it has, or these ranges (never empty). */
 export type RangeRequest =
-  { kind: 'all' } | { kind: 'unsatisfiable' } | { kind: 'ranges'; ranges: ByteRange[] };
+  | { kind: 'all' }
+  | { kind: 'unsatisfiable' }
+  | { kind: 'ranges'; ranges: ByteRange[] };
 
 /** Range specs of one field that are looked at; a longer list is ignored as a whole. */
-export const MAX_RANGE_SPECS = 1000;
+const MAX_RANGE_SPECS = 1000;
 /** Ranges answered at once, counted after coalescing; more are answered with the whole file. */
 export const MAX_RANGES = 16;
 /** Ranges this many bytes apart or less are merged: about the overhead of one more part (RFC 9110 §15.3.7.2). */
@@ -70,7 +72,7 @@ export function unsatisfiedContentRange(size: number): string {
 /** Merges what overlaps or lies near; a merged range takes the place of its earliest member. */
 function coalesce(ranges: ByteRange[]): ByteRange[] {
   if (ranges.length === 1) return ranges;
-  const ordered = ranges.map((range, place) => ({ ...range, place })).sort((a, b) => a.start - b.start);
+  const ordered = ranges.map((range, place) => ({ ...range, place })).toSorted((a, b) => a.start - b.start);
   const merged: typeof ordered = [];
   for (const range of ordered) {
     const before = merged.at(-1);
@@ -81,7 +83,7 @@ function coalesce(ranges: ByteRange[]): ByteRange[] {
     before.end = Math.max(before.end, range.end);
     before.place = Math.min(before.place, range.place);
   }
-  return merged.sort((a, b) => a.place - b.place).map(({ start, end }) => ({ start, end }));
+  return merged.toSorted((a, b) => a.place - b.place).map(({ start, end }) => ({ start, end }));
 }
 
 function trimWhitespace(text: string): string {

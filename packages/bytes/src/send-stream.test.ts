@@ -47,7 +47,9 @@ test('exactly the announced length passes, and nothing beyond it is written', as
         await using connection = await openLoopback();
         const received = collect(connection.far);
         const whole = Buffer.concat(chunks);
-        const outcome = await failure(sendStream({ source: Readable.from(chunks), to: connection.near, length }));
+        const outcome = await failure(
+          sendStream({ source: Readable.from(chunks), to: connection.near, length }),
+        );
         connection.near.end();
         const arrived = await received;
         expect(isHoldfastError(outcome, 'backend_unavailable')).toBe(whole.byteLength !== length);
@@ -64,7 +66,7 @@ test('no more than one chunk is fetched while one is being written', async () =>
   const to = new HeldReceiver();
   let fetched = 0;
   async function* source(): AsyncGenerator<Uint8Array> {
-    for (; fetched < 6; ) {
+    for (; fetched < 6;) {
       fetched += 1;
       yield Buffer.from([fetched]);
     }
@@ -140,7 +142,9 @@ describe('stopping', () => {
   test('an abort ends a transfer whose client takes nothing', async () => {
     const stop = new AbortController();
     const to = new HeldReceiver();
-    const sending = failure(sendStream({ source: chunksOf(content, 1000), to, length: 5000, signal: stop.signal }));
+    const sending = failure(
+      sendStream({ source: chunksOf(content, 1000), to, length: 5000, signal: stop.signal }),
+    );
     await to.arrival();
     stop.abort();
     expect(isHoldfastError(await sending, 'cancelled')).toBe(true);

@@ -38,12 +38,18 @@ test('a chunk may be reused after it was taken in', () => {
 test('a digest takes nothing in after its end', () => {
   const digest = new StreamDigest();
   digest.hex();
-  expect(() => digest.update(Buffer.from('x'))).toThrow();
+  expect(() => digest.update(Buffer.from('x'))).toThrow('Digest already called');
 });
 
 test('only 64 lower-case hexadecimal digits are a SHA-256', () => {
   expect(isSha256Hex(EMPTY_SHA256)).toBe(true);
-  for (const value of [EMPTY_SHA256.toUpperCase(), EMPTY_SHA256.slice(1), `${EMPTY_SHA256}\n`, `${EMPTY_SHA256}0`, 7]) {
+  for (const value of [
+    EMPTY_SHA256.toUpperCase(),
+    EMPTY_SHA256.slice(1),
+    `${EMPTY_SHA256}\n`,
+    `${EMPTY_SHA256}0`,
+    7,
+  ]) {
     expect(isSha256Hex(value)).toBe(false);
   }
 });

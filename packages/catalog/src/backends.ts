@@ -133,13 +133,13 @@ export class Backends {
     for (;;) {
       const batch = db
         .selectFrom('checksums')
-        .select('path_key')
+        .select(['path_head', 'path_tail'])
         .where('backend_id', '=', id)
         .limit(REMOVAL_BATCH);
       const removed = await db
         .deleteFrom('checksums')
         .where('backend_id', '=', id)
-        .where('path_key', 'in', batch)
+        .where(({ eb, refTuple }) => eb(refTuple('path_head', 'path_tail'), 'in', batch.$asTuple('path_head', 'path_tail')))
         .executeTakeFirstOrThrow();
       if (removed.numDeletedRows < BigInt(REMOVAL_BATCH)) break;
     }

@@ -8,16 +8,13 @@ import type { Page } from './cursor.ts';
 import { violationOf } from './database-error.ts';
 import { hotLookup } from './database.ts';
 import type { CatalogDatabase, HotLookup } from './database.ts';
-import { assertStorablePath, isInTree, pathKey, sortPrefix, treeRoot } from './path-key.ts';
+import { HEAD_CHARACTERS, assertStorablePath, isInTree, pathHead, pathKey, treeRoot } from './path-key.ts';
 import type { ChecksumsTable } from './tables/checksums-table.ts';
 import type { Schema } from './tables/schema.ts';
 
 /** Keys or rows in one statement, well below the parameters that both databases allow. */
 const BATCH = 500;
 const CONTENT_LIST = 'content';
-
-/** What the index `checksums_tree` orders by; the text must be the same as in its migration. */
-const indexedPath = sql<string>`substr(path, 1, 512)`;
 
 /** What is known about the bytes at a path of a backend. */
 export interface ChecksumRecord {
@@ -46,26 +43,29 @@ export class Checksums {
       .selectFrom('checksums')
       .selectAll()
       .where('backend_id', '=', '')
-      .where('path_key', '=', '')
+      .where('path_head', '=', '')
+      .where('path_tail', '=', '')
       .compile();
     this.#lookup = hotLookup(database, query);
   }
 
   async get(backendId: string, path: string): Promise<ChecksumRecord | null> {
     assertStorablePath(path);
-    const row = await this.#lookup(backendId, pathKey(path));
+    const { head, tail } = pathKey(path);
+    const row = await this.#lookup(backendId, head, tail);
     return row === undefined ? null : toRecord(row);
   }
 
   /** The records that exist among the paths, by path. */
   async getMany(backendId: string, paths: readonly string[]): Promise<Map<string, ChecksumRecord>> {
     const records = new Map<string, ChecksumRecord>();
-    for (const keys of keyBatches(paths)) {
+    for (const { heads, tail } of keyBatches(paths)) {
       const rows = await this.#database.db
         .selectFrom('checksums')
         .selectAll()
         .where('backend_id', '=', backendId)
-        .where('path_key', 'in', keys)
+        .where('path_head', 'in', heads)
+        .where('path_tail', '=', tail)
         .execute();
       for (const row of rows) records.set(row.path, toRecord(row));
     }
@@ -89,7 +89,7 @@ export class Checksums {
     for (const record of records) {
       assertStorablePath(record.path);
       const row = toRow(record);
-      byKey.set(`${row.backend_id}\n${row.path_key}`, row);
+      byKey.set(`${row.backend_id}\n${row.path}`, row);
     }
     // In one order for everybody: two writers of the same rows then wait for each other instead of deadlocking.
     const rows = [...byKey.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
@@ -115,11 +115,12 @@ export class Checksums {
   /** @returns how many records were removed */
   async removePaths(backendId: string, paths: readonly string[]): Promise<number> {
     let removed = 0;
-    for (const keys of keyBatches(paths)) {
+    for (const { heads, tail } of keyBatches(paths)) {
       const result = await this.#database.db
         .deleteFrom('checksums')
         .where('backend_id', '=', backendId)
-        .where('path_key', 'in', keys)
+        .where('path_head', 'in', heads)
+        .where('path_tail', '=', tail)
         .executeTakeFirstOrThrow();
       removed += Number(result.numDeletedRows);
     }
@@ -160,7 +161,7 @@ export class Checksums {
     });
   }
 
-  /** Where a content is recorded, on any backend. The order is stable but means nothing. */
+  /** Where a content is recorded, on any backend: by backend id, then by path. */
   async findBySha256(
     sha256: string,
     options: { limit: number; cursor?: string },
@@ -171,15 +172,22 @@ export class Checksums {
       .selectAll()
       .where('sha256', '=', sha256)
       .orderBy('backend_id')
-      .orderBy('path_key')
+      .orderBy('path_head')
+      .orderBy('path_tail')
       .limit(rowsToFetch(options.limit));
     if (after !== null) {
+      const { head, tail } = pathKey(after.second);
       query = query.where(({ eb, refTuple, tuple }) =>
-        eb(refTuple('backend_id', 'path_key'), '>', tuple(after.first, after.second)),
+        // With the digest in it, PostgreSQL does not take the primary key for the better way.
+        eb(
+          refTuple('sha256', 'backend_id', 'path_head', 'path_tail'),
+          '>',
+          tuple(sha256, after.first, head, tail),
+        ),
       );
     }
     return toPage(await query.execute(), options.limit, toRecord, (row) =>
-      encodeTextCursor(CONTENT_LIST, { first: row.backend_id, second: row.path_key }),
+      encodeTextCursor(CONTENT_LIST, { first: row.backend_id, second: row.path }),
     );
   }
 
@@ -191,12 +199,12 @@ export class Checksums {
       .selectFrom('checksums')
       .selectAll()
       .where('backend_id', '=', backendId)
-      .orderBy(indexedPath)
+      .orderBy('path_head')
       .orderBy('path')
       .limit(limit);
     if (after !== undefined) {
       assertStorablePath(after);
-      query = query.where(indexedPath, '>=', sortPrefix(after)).where('path', '>', after);
+      query = query.where('path_head', '>=', pathHead(after)).where('path', '>', after);
     }
     return (await query.execute()).map(toRecord);
   }
@@ -212,13 +220,18 @@ export class Checksums {
 
   async #rename(db: Kysely<Schema>, backendId: string, source: string, target: string): Promise<number> {
     const path = sql<string>`${target} || substr(path, ${sql.lit(characters(source) + 1)})`;
-    const key =
+    const rest = sql<string>`substr(${path}, ${sql.lit(HEAD_CHARACTERS + 1)})`;
+    const digest =
       this.#database.dialect === 'postgres'
-        ? sql<string>`encode(sha256(convert_to(${path}, 'UTF8')), 'hex')`
-        : sql<string>`path_key(${path})`;
+        ? sql<string>`encode(sha256(convert_to(${rest}, 'UTF8')), 'hex')`
+        : sql<string>`sha256_hex(${rest})`;
     const result = await db
       .updateTable('checksums')
-      .set({ path, path_key: key })
+      .set({
+        path,
+        path_head: sql<string>`substr(${path}, 1, ${sql.lit(HEAD_CHARACTERS)})`,
+        path_tail: sql<string>`case when ${rest} = '' then '' else ${digest} end`,
+      })
       .where('backend_id', '=', backendId)
       .where((eb) => inTree(eb, source))
       .executeTakeFirstOrThrow();
@@ -232,7 +245,7 @@ async function upsert(db: Kysely<Schema>, rows: readonly Insertable<ChecksumsTab
     .insertInto('checksums')
     .values(rows)
     .onConflict((conflict) =>
-      conflict.columns(['backend_id', 'path_key']).doUpdateSet(({ ref }) => ({
+      conflict.columns(['backend_id', 'path_head', 'path_tail']).doUpdateSet(({ ref }) => ({
         sha256: ref('excluded.sha256'),
         size: ref('excluded.size'),
         validator: ref('excluded.validator'),
@@ -253,16 +266,17 @@ async function removeTree(db: Kysely<Schema>, backendId: string, root: string): 
 
 /**
  * The root itself, or a path between `root/` and `root0`: `0` is the character after `/`, so that is exactly what
- * begins with `root/`. The bounds on the indexed characters follow from the others and let the index be used.
+ * begins with `root/`. The bounds on the head follow from the others and let the index be used.
  */
 function inTree(eb: ExpressionBuilder<Schema, 'checksums'>, root: string): Expression<SqlBool> {
   const first = `${root}/`;
   const end = `${root}0`;
+  const { head, tail } = pathKey(root);
   return eb.or([
-    eb('path_key', '=', pathKey(root)),
+    eb.and([eb('path_head', '=', head), eb('path_tail', '=', tail)]),
     eb.and([
-      eb(indexedPath, '>=', sortPrefix(first)),
-      eb(indexedPath, '<=', sortPrefix(end)),
+      eb('path_head', '>=', pathHead(first)),
+      eb('path_head', '<=', pathHead(end)),
       eb('path', '>=', first),
       eb('path', '<', end),
     ]),
@@ -274,19 +288,29 @@ function characters(text: string): number {
   return Array.from(text).length;
 }
 
-function* keyBatches(paths: readonly string[]): Generator<string[]> {
-  for (let start = 0; start < paths.length; start += BATCH) {
-    yield paths.slice(start, start + BATCH).map((path) => {
-      assertStorablePath(path);
-      return pathKey(path);
-    });
+/**
+ * The keys of the paths, by equal tails: nearly all have none and so go together. (With an OR over both kinds SQLite
+ * would read the whole backend.)
+ */
+function* keyBatches(paths: readonly string[]): Generator<{ heads: string[]; tail: string }> {
+  for (const path of paths) assertStorablePath(path);
+  const headsByTail = Map.groupBy(
+    paths.map((path) => pathKey(path)),
+    ({ tail }) => tail,
+  );
+  for (const [tail, keys] of headsByTail) {
+    for (let start = 0; start < keys.length; start += BATCH) {
+      yield { heads: keys.slice(start, start + BATCH).map(({ head }) => head), tail };
+    }
   }
 }
 
 function toRow(record: ChecksumRecord): Insertable<ChecksumsTable> {
+  const { head, tail } = pathKey(record.path);
   return {
     backend_id: record.backendId,
-    path_key: pathKey(record.path),
+    path_head: head,
+    path_tail: tail,
     path: record.path,
     sha256: record.sha256,
     size: toCount(record.size, 'size of a file'),

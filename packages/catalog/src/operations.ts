@@ -14,7 +14,7 @@ import type { JsonObject } from './columns.ts';
 import { decodeTimeCursor, encodeTimeCursor, rowsToFetch, toPage } from './cursor.ts';
 import type { CountedPage } from './cursor.ts';
 import type { CatalogDatabase } from './database.ts';
-import { sortPrefix } from './path-key.ts';
+import { pathHead } from './path-key.ts';
 import type { OperationKind, OperationsTable } from './tables/operations-table.ts';
 import type { Schema } from './tables/schema.ts';
 
@@ -262,7 +262,7 @@ function filtered<Output>(
   if (options.operation !== undefined) result = result.where('operation', '=', options.operation);
   if (options.actor !== undefined) result = result.where('actor', '=', options.actor);
   if (options.file !== undefined) {
-    result = result.where(indexedFile, '=', sortPrefix(options.file)).where('file', '=', options.file);
+    result = result.where(indexedFile, '=', pathHead(options.file)).where('file', '=', options.file);
   }
   if (options.success !== undefined) result = result.where('success', '=', Number(options.success));
   if (options.since !== undefined) result = result.where('started_at', '>=', toMillis(options.since));

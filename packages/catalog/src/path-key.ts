@@ -1,19 +1,28 @@
 import { hash } from 'node:crypto';
 import { HoldfastError } from '@holdfast/contract/errors';
 
-const SORT_PREFIX_CHARACTERS = 512;
+/** Characters of a path that an index holds: at most 2,048 bytes, below PostgreSQL's limit of 2,704 for all columns. */
+export const HEAD_CHARACTERS = 512;
 
-/** The primary key of a path: its SHA-256 in lower-case hex. */
-export function pathKey(path: string): string {
-  return hash('sha256', path, 'hex');
+/** What identifies a path in an index of bounded width, in the order of paths. */
+export interface PathKey {
+  /** The first 512 characters: nearly always the whole path. */
+  head: string;
+  /** Lower-case hex SHA-256 of what follows; empty when nothing does. */
+  tail: string;
 }
 
-/** The characters of a path that the index `checksums_tree` orders by: `substr(path, 1, 512)`. */
-export function sortPrefix(path: string): string {
-  if (path.length <= SORT_PREFIX_CHARACTERS) return path;
+export function pathKey(path: string): PathKey {
+  const head = pathHead(path);
+  return { head, tail: head.length === path.length ? '' : hash('sha256', path.slice(head.length), 'hex') };
+}
+
+/** The first 512 characters of a path, as SQL's `substr(path, 1, 512)` counts them. */
+export function pathHead(path: string): string {
+  if (path.length <= HEAD_CHARACTERS) return path;
   // A character is at most two code units.
-  const characters = Array.from(path.slice(0, 2 * SORT_PREFIX_CHARACTERS));
-  return characters.slice(0, SORT_PREFIX_CHARACTERS).join('');
+  const characters = Array.from(path.slice(0, 2 * HEAD_CHARACTERS));
+  return characters.slice(0, HEAD_CHARACTERS).join('');
 }
 
 /** The folder of a tree in one spelling: without a trailing slash; the root is empty. */

@@ -19,7 +19,7 @@ export function openPostgres(url: string, logger: CatalogLogger | undefined): Gu
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_TRANSACTION_TIMEOUT_MS,
     keepAlive: true,
-    types: { getTypeParser },
+    types: columnTypes,
   });
   // An idle connection that breaks (the server restarts) would otherwise end the process; the pool replaces it.
   pool.on('error', (error) => {
@@ -34,10 +34,12 @@ export function openPostgres(url: string, logger: CatalogLogger | undefined): Gu
   });
 }
 
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (oid === pg.types.builtins.INT8) return parseBigint;
-  return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text');
-}
+/**
+ * Numbers and texts are all that our columns hold. On the pool, not in pg's global table: other users of pg in this
+ * process keep their own ways.
+ */
+const columnTypes = new pg.TypeOverrides();
+columnTypes.setTypeParser(pg.types.builtins.INT8, parseBigint);
 
 /** pg hands out 64-bit integers as text, because not all of them fit into a number. */
 function parseBigint(text: string): number {

@@ -41,11 +41,8 @@ describeDialects(({ open, freshUrl }) => {
     const hubs = [await open(url), await open(url)];
     await Promise.all(
       Array.from({ length: 20 }, async (_, index) => {
-        const entries = [
-          ['a', index],
-          ['b', index],
-        ];
-        await hubs[index % 2]?.settings.setMany(Object.fromEntries(index % 4 < 2 ? entries : entries.toReversed()));
+        const entries = index % 4 < 2 ? { a: index, b: index } : { b: index, a: index };
+        await hubs[index % 2]?.settings.setMany(entries);
       }),
     );
     const all = await hubs[0]?.settings.getAll();

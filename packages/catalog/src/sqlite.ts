@@ -15,6 +15,8 @@ const BUSY_TIMEOUT_MS = 25;
 const BUSY_PATIENCE_MS = 15_000;
 const BUSY_PAUSE_MS = 10;
 const MOST_STATEMENTS = 256;
+/** SQLite's own default of 2 MiB reads the index anew once it holds some ten thousand files. */
+const CACHE_KIB = 32 * 1024;
 
 export interface OpenSqlite {
   dialect: GuardedDialect;
@@ -40,7 +42,8 @@ export async function openSqlite(path: string, logger: CatalogLogger | undefined
     }
     opened.pragma('synchronous = FULL');
     opened.pragma('foreign_keys = ON');
-    opened.function('path_key', { deterministic: true }, (text: unknown) =>
+    opened.pragma(`cache_size = -${CACHE_KIB}`);
+    opened.function('sha256_hex', { deterministic: true }, (text: unknown) =>
       createHash('sha256').update(String(text)).digest('hex'),
     );
     const dialect = new GuardedDialect(new ImmediateSqliteDialect(new StatementCache(opened)), async (statement) => {

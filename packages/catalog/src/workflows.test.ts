@@ -57,6 +57,27 @@ describeDialects(({ open }) => {
     expect(await workflows.remove(id)).toBe(false);
   });
 
+  test('removal by force succeeds whoever takes the workflow up meanwhile', async () => {
+    const { workflows, nodes } = await open();
+    const made = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => nodes.insert({ mac: `52:54:00:00:00:0${index}` })),
+    );
+    for (let round = 0; round < 5; round += 1) {
+      const { id } = await workflows.insert(debian);
+      const takeUpUntilRefused = async (nodeId: string): Promise<never> => {
+        for (;;) {
+          await nodes.update(nodeId, { workflowId: id });
+          await nodes.update(nodeId, { workflowId: null });
+        }
+      };
+      const taking = Promise.allSettled(made.map((node) => takeUpUntilRefused(node.id)));
+      expect(await workflows.remove(id, { force: true })).toBe(true);
+      for (const outcome of await taking) expect(outcome).toMatchObject({ reason: { code: 'workflow_not_found' } });
+      const { rows } = await nodes.list({ limit: 10 });
+      expect(rows.map(({ workflowId }) => workflowId)).toEqual(made.map(() => null));
+    }
+  });
+
   test('one that a node takes up while it is removed is never left dangling', async () => {
     const { workflows, nodes } = await open();
     for (let round = 0; round < 10; round += 1) {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineEndpoint } from './endpoint.ts';
-import { listOf, pageQuery, success } from './envelope.ts';
+import { success, wholeList } from './envelope.ts';
 import { deletedId, displayName, id, idParams, queryBoolean, time } from './fields.ts';
 import { bootPathProblem, bootUrlProblem, cmdlineProblem, workflowProblems } from './workflow-rules.ts';
 
@@ -96,8 +96,8 @@ export const workflowEndpoints = {
     access: 'boot:read',
     tag,
     summary: 'List the workflows',
-    query: pageQuery,
-    response: listOf(workflow),
+    description: 'All of them in one answer, by name.',
+    response: wholeList(workflow),
     status: [200],
   }),
   createWorkflow: defineEndpoint({

@@ -1,18 +1,16 @@
 import { joinBackendPath } from '@holdfast/bytes/backend-path';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describeStorageConformance } from './conformance.ts';
-import { createLocalBackend, prepareLocalRoot } from './local.ts';
+import { makeScratchRoot } from './local/scratch-root.ts';
 
 describeStorageConformance(
   'local',
   async () => {
-    const root = await mkdtemp(join(tmpdir(), 'holdfast-local-'));
-    const { volumeId } = await prepareLocalRoot({ root });
-    const onDisk = (path: string): string => join(root, path);
+    const scratch = await makeScratchRoot();
+    const onDisk = (path: string): string => join(scratch.root, path);
     return {
-      backend: createLocalBackend({ root, volumeId, ownerId: 'hub-1' }),
+      backend: scratch.backend,
       seed: async (folder, names) => {
         await mkdir(onDisk(folder), { recursive: true });
         for (const name of names) await writeFile(onDisk(joinBackendPath(folder, name)), 'x');
@@ -22,9 +20,14 @@ describeStorageConformance(
           await mkdir(dirname(onDisk(at)), { recursive: true });
           await symlink(target, onDisk(at));
         },
-        tamper: (path, bytes) => writeFile(onDisk(path), bytes),
+        tamper: async (path, bytes) => {
+          const { ctimeNs } = await stat(onDisk(path), { bigint: true });
+          // Until the clock of the file system has gone on: older kernels stamp with the grain of a tick.
+          do await writeFile(onDisk(path), bytes);
+          while ((await stat(onDisk(path), { bigint: true })).ctimeNs === ctimeNs);
+        },
       },
-      dispose: () => rm(root, { recursive: true, force: true }),
+      dispose: () => scratch[Symbol.asyncDispose](),
     };
   },
   { symlinks: true, tampering: true },

@@ -2,7 +2,7 @@ import { readFileSync, watchFile, unwatchFile } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server as TlsServer } from 'node:tls';
 import { randomUUID } from 'node:crypto';
-import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { errorCatalogue, HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { toProblem } from '@holdfast/contract/problem';
@@ -14,7 +14,6 @@ import { methodsOf } from './methods.ts';
 
 export interface HttpOptions {
   access: Access;
-  metrics: Metrics;
   logger: Logger;
   tls: { certFile: string; keyFile: string } | null;
   /** Whether the hub is shutting down: new requests are then refused. */
@@ -29,10 +28,9 @@ const LINGER_MS = 5_000;
  * Every route needs an endpoint of the contract; one without is refused when it is registered (default-deny).
  */
 export function createHttpServer(options: HttpOptions): FastifyInstance {
-  const { access, metrics, logger } = options;
+  const { access, logger } = options;
   const app = Fastify({
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logger: false, // the hub logs by itself: a logger a request would cost more than answering a small file
     forceCloseConnections: false,
     requestTimeout: 0, // uploads may take hours; bodies have an idle guard of their own
     keepAliveTimeout: 72_000,
@@ -42,7 +40,7 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
     routerOptions: { maxParamLength: 16_384, ignoreDuplicateSlashes: false },
     ...(options.tls === null ? {} : { https: readTls(options.tls) }),
   } as object) as unknown as FastifyInstance;
-  if (options.tls !== null) reloadTls(app, options.tls);
+  if (options.tls !== null) reloadTls(app, options.tls, logger);
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
@@ -85,13 +83,19 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
       (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
     );
   });
-  app.addHook('onResponse', (request, reply, done) => {
-    observe(metrics, request, reply);
-    done();
-  });
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, logger));
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(request), request, reply, logger));
   return app;
+}
+
+/** Counts and times the requests of a scope; the hot path of boot files counts its own. */
+export function measureRequests(scope: FastifyInstance, metrics: Metrics): void {
+  scope.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.config.endpoint?.path ?? 'unknown';
+    metrics.countRequest(request.method, route, reply.raw.statusCode);
+    metrics.requestSeconds.observe({ route }, (performance.now() - request.arrivedAt) / 1000);
+    done();
+  });
 }
 
 /** Answers an error as problem+json; on a half-sent answer the connection is cut instead. */
@@ -128,12 +132,6 @@ function lingerThenClose(request: IncomingMessage, response: ServerResponse): vo
   response.setHeader('Connection', 'close');
   const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
   request.socket.once('close', () => clearTimeout(timer));
-}
-
-function observe(metrics: Metrics, request: FastifyRequest, reply: FastifyReply): void {
-  const route = request.routeOptions.config.endpoint?.path ?? 'unknown';
-  metrics.requests.inc({ method: request.method, route, status: reply.raw.statusCode });
-  metrics.requestSeconds.observe({ route }, (performance.now() - request.arrivedAt) / 1000);
 }
 
 function normalise(error: unknown): unknown {
@@ -174,13 +172,13 @@ function readTls(files: { certFile: string; keyFile: string }): { cert: Buffer; 
   }
 }
 
-function reloadTls(app: FastifyInstance, files: { certFile: string; keyFile: string }): void {
+function reloadTls(app: FastifyInstance, files: { certFile: string; keyFile: string }, logger: Logger): void {
   const reload = (): void => {
     try {
       if (app.server instanceof TlsServer) app.server.setSecureContext(readTls(files));
-      app.log.info('the TLS certificate was reloaded');
+      logger.info('the TLS certificate was reloaded');
     } catch (error) {
-      app.log.error({ err: error }, 'the changed TLS certificate cannot be used; the former one stays');
+      logger.error({ err: error }, 'the changed TLS certificate cannot be used; the former one stays');
     }
   };
   for (const file of [files.certFile, files.keyFile]) watchFile(file, { interval: 5_000, persistent: false }, reload);

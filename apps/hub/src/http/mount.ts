@@ -53,10 +53,10 @@ export function mount<
 >(app: FastifyInstance, endpoint: Endpoint<P, Q, B, R>, handler: (call: Call<P, Q, B>) => Promise<unknown>): void {
   app.route({
     method: endpoint.method,
-    url: endpoint.path.replace(/\{[^}]*\*\}/, '*').replace(/\{([^}]+)\}/g, ':$1'),
+    url: routerPath(endpoint.path),
     config: { endpoint: endpoint as Endpoint },
     handler: async (request, reply) => {
-      const params = parsePart(endpoint.params, namedRest(endpoint.path, request.params));
+      const params = parsePart(endpoint.params, request.params);
       const query = parsePart(endpoint.query, request.query);
       const body = await parseBody(endpoint.body, request);
       let signal: AbortSignal | undefined;
@@ -78,11 +78,26 @@ export function mount<
   });
 }
 
-/** Gives the `*` of the router the name it has in the contract. */
-function namedRest(path: string, params: unknown): unknown {
-  const name = /\{([^}]*)\*\}/.exec(path)?.[1];
-  if (name === undefined || typeof params !== 'object' || params === null || !('*' in params)) return params;
-  return { ...params, [name]: params['*'] };
+/** Mounts an endpoint whose handler parses and answers by itself, on the raw response; for paths that firmware takes. */
+export function mountRaw(
+  app: FastifyInstance,
+  endpoint: Endpoint,
+  handler: (request: FastifyRequest, reply: FastifyReply) => void | Promise<void>,
+): void {
+  app.route({
+    method: endpoint.method,
+    url: routerPath(endpoint.path),
+    config: { endpoint },
+    handler: (request, reply) => {
+      const work = handler(request, reply);
+      return work === undefined ? undefined : work.then(() => reply);
+    },
+  });
+}
+
+/** `{name}` and `{name*}` of the contract as the router writes them. */
+function routerPath(path: string): string {
+  return path.replace(/\{[^}]*\*\}/, '*').replace(/\{([^}]+)\}/g, ':$1');
 }
 
 /** @throws ZodError, which is answered as `validation_failed` with the fields named */

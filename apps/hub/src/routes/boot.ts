@@ -5,17 +5,27 @@ import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { macInput } from '@holdfast/contract/mac';
 import { requireReach } from '../access/principal.ts';
 import type { HubContext } from '../context.ts';
-import { answered, mount } from '../http/mount.ts';
+import { answered, mount, mountRaw } from '../http/mount.ts';
 import { serverUrl } from '../http/server-url.ts';
 
 const FILES_PREFIX = '/api/v1/files/';
 
-export function bootRoutes(app: FastifyInstance, { config, netboot, serving, settings }: HubContext): void {
-  const server = (request: FastifyRequest): string => serverUrl(request, config);
+/** The files of the boot backend, and the generated scripts that boot loaders look for among them. */
+export function bootFileRoutes(app: FastifyInstance, context: HubContext): void {
+  const { config, metrics, netboot, serving, settings } = context;
 
-  mount(app, endpoints.getBootFile, async ({ principal, request, reply }) => {
-    const path = pathOf(request.raw.url ?? '');
+  mountRaw(app, endpoints.getBootFile, (request, reply) => {
     const backendId = settings.current.default_boot_backend_id;
+    const { principal } = request;
+    reply.raw.once('finish', () => metrics.countRequest(request.method, endpoints.getBootFile.path, reply.raw.statusCode));
+    const isFree = principal.backendId === null && principal.pathPrefix === null;
+    if (backendId !== null && isFree && serving.answerFromMemory(request, reply, backendId, principal.actor)) return;
+    return serveFile(request, reply, backendId);
+  });
+
+  async function serveFile(request: FastifyRequest, reply: FastifyReply, backendId: string | null): Promise<void> {
+    const { principal } = request;
+    const path = pathOf(request.raw.url ?? '');
     if (backendId === null) {
       throw new HoldfastError('no_boot_backend', 'No boot backend is set: set default_boot_backend_id by PATCH /api/v1/system/settings.');
     }
@@ -27,32 +37,36 @@ export function bootRoutes(app: FastifyInstance, { config, netboot, serving, set
       if (script === null) throw error;
       sendText(request, reply, script);
     }
-    return answered;
-  });
-  mount(app, endpoints.getFirstScript, async ({ request, reply }) => {
-    return sendText(request, reply, netboot.firstScript(server(request)));
-  });
-  mount(app, endpoints.getBootScript, async ({ query, request, reply }) => {
-    const sighting = { ...query, ip: addressOf(request) };
-    return sendText(request, reply, await netboot.script(sighting, server(request)));
-  });
-  mount(app, endpoints.getBootStatus, async ({ query, request, reply }) => {
-    return sendText(request, reply, await netboot.statusScript(query.mac, server(request)));
-  });
-  mount(app, endpoints.getGrubConfig, async ({ query, request, reply }) => {
-    const sighting = query.mac === undefined ? null : { mac: query.mac, ip: addressOf(request) };
-    return sendText(request, reply, await netboot.grubConfig(sighting, server(request)));
-  });
+  }
 
   /** Names under which boot loaders look for their scripts, where the boot backend has no such file. */
   async function generated(path: BackendPath, request: FastifyRequest): Promise<string | null> {
-    if (path === '/autoexec.ipxe') return netboot.firstScript(server(request));
+    const server = serverUrl(request, config);
+    if (path === '/autoexec.ipxe') return netboot.firstScript(server);
     const grub = /^\/(?:grub\/)?grub\.cfg(?:-(?:01-)?(.+))?$/.exec(path);
     if (grub === null) return null;
-    if (grub[1] === undefined) return netboot.grubConfig(null, server(request));
+    if (grub[1] === undefined) return netboot.grubConfig(null, server);
     const mac = macInput.safeParse(grub[1]);
-    return mac.success ? netboot.grubConfig({ mac: mac.data, ip: addressOf(request) }, server(request)) : null;
+    return mac.success ? netboot.grubConfig({ mac: mac.data, ip: addressOf(request) }, server) : null;
   }
+}
+
+/** The scripts that machines boot by. */
+export function bootScriptRoutes(app: FastifyInstance, { config, netboot }: HubContext): void {
+  mount(app, endpoints.getFirstScript, async ({ request, reply }) => {
+    return sendText(request, reply, netboot.firstScript(serverUrl(request, config)));
+  });
+  mount(app, endpoints.getBootScript, async ({ query, request, reply }) => {
+    const sighting = { ...query, ip: addressOf(request) };
+    return sendText(request, reply, await netboot.script(sighting, serverUrl(request, config)));
+  });
+  mount(app, endpoints.getBootStatus, async ({ query, request, reply }) => {
+    return sendText(request, reply, await netboot.statusScript(query.mac, serverUrl(request, config)));
+  });
+  mount(app, endpoints.getGrubConfig, async ({ query, request, reply }) => {
+    const sighting = query.mac === undefined ? null : { mac: query.mac, ip: addressOf(request) };
+    return sendText(request, reply, await netboot.grubConfig(sighting, serverUrl(request, config)));
+  });
 }
 
 /** The path as it was sent, decoded once: the router would already have joined or refused what firmware sends. */

@@ -9,7 +9,7 @@ import type { HubContext } from '../context.ts';
 const MOST_UNSENT_BYTES = 1024 * 1024;
 const PING_EVERY_MS = 30_000;
 
-export function eventRoutes(app: FastifyInstance, { events }: HubContext): void {
+export function eventRoutes(app: FastifyInstance, { events, logger }: HubContext): void {
   app.route({
     method: 'GET',
     url: endpoints.subscribeEvents.path,
@@ -44,7 +44,7 @@ export function eventRoutes(app: FastifyInstance, { events }: HubContext): void 
         alive = false;
         socket.ping();
       }, PING_EVERY_MS).unref();
-      socket.on('error', (error) => request.log.debug({ err: error }, 'an event client failed'));
+      socket.on('error', (error) => logger.debug({ err: error, request_id: request.id }, 'an event client failed'));
       socket.on('close', () => {
         clearInterval(heartbeat);
         unsubscribe();

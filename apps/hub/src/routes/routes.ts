@@ -1,8 +1,9 @@
 import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import type { HubContext } from '../context.ts';
+import { measureRequests } from '../http/http.ts';
 import { backendRoutes } from './backends.ts';
-import { bootRoutes } from './boot.ts';
+import { bootFileRoutes, bootScriptRoutes } from './boot.ts';
 import { eventRoutes } from './events.ts';
 import { fileRoutes } from './files.ts';
 import { keyRoutes } from './keys.ts';
@@ -16,9 +17,13 @@ import { workflowRoutes } from './workflows.ts';
 export async function registerRoutes(app: FastifyInstance, context: HubContext): Promise<void> {
   await app.register(websocket, { options: { maxPayload: 64 * 1024 } });
   await app.register(async (scope) => {
+    bootFileRoutes(scope, context);
+  });
+  await app.register(async (scope) => {
+    measureRequests(scope, context.metrics);
     for (const routes of [
       backendRoutes,
-      bootRoutes,
+      bootScriptRoutes,
       eventRoutes,
       fileRoutes,
       keyRoutes,

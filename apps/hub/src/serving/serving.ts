@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { planByteranges, randomBoundary } from '@holdfast/bytes/byteranges';
 import { evaluateConditions } from '@holdfast/bytes/conditional';
@@ -43,23 +44,36 @@ export class Serving {
   readonly #backends: Backends;
   readonly #metrics: Metrics;
   readonly #downloads: Downloads;
+  readonly #logger: Logger;
   readonly #small = new SmallFiles();
 
-  constructor(options: { library: Library; backends: Backends; metrics: Metrics; downloads: Downloads }) {
+  constructor(options: { library: Library; backends: Backends; metrics: Metrics; downloads: Downloads; logger: Logger }) {
     this.#library = options.library;
     this.#backends = options.backends;
     this.#metrics = options.metrics;
     this.#downloads = options.downloads;
+    this.#logger = options.logger;
+  }
+
+  /**
+   * Answers at once when the same URL was served as a small file before and that file is unchanged.
+   * The caller has made sure that the principal may read all of the backend.
+   * @returns whether it has answered
+   */
+  answerFromMemory(request: FastifyRequest, reply: FastifyReply, backendId: string, actor: string): boolean {
+    const key = keyOf(request, backendId);
+    const small = this.#small.get(key);
+    if (small === undefined) return false;
+    if (this.#backends.find(backendId)?.storage.peek?.(small.path) !== small.validator) {
+      this.#small.drop(key);
+      return false;
+    }
+    this.#answerSmall(request, reply, backendId, actor, small);
+    return true;
   }
 
   /** Answers a GET or HEAD on the raw response. Errors before the head are thrown; later ones cut the connection. */
   async serve(request: FastifyRequest, reply: FastifyReply, wanted: ServeRequest): Promise<void> {
-    const key = `${wanted.backendId}\n${wanted.path}\n${wanted.cacheControl}\n${wanted.disposition ?? ''}`;
-    const small = this.#fresh(key, wanted);
-    if (small !== undefined) {
-      this.#answerSmall(request, reply, wanted, small);
-      return;
-    }
     const { file, sha256 } = await this.#library.open(wanted.backendId, wanted.path);
     await using opened = file;
     const facts = {
@@ -78,21 +92,11 @@ export class Serving {
         String(opened.entry.size),
         ...headers,
       ]);
-      this.#small.put(key, kept);
-      this.#answerSmall(request, reply, wanted, kept);
+      this.#small.put(keyOf(request, wanted.backendId), kept);
+      this.#answerSmall(request, reply, wanted.backendId, wanted.actor, kept);
       return;
     }
     await this.#answerLarge(request, reply, wanted, opened, sha256, headers);
-  }
-
-  /** The small file in memory, when the file on the backend is still exactly the one it was read from. */
-  #fresh(key: string, wanted: ServeRequest): SmallFile | undefined {
-    const small = this.#small.get(key);
-    if (small === undefined) return undefined;
-    const storage = this.#backends.find(wanted.backendId)?.storage;
-    if (storage?.peek?.(wanted.path) === small.validator) return small;
-    this.#small.drop(key);
-    return undefined;
   }
 
   async #readSmall(file: OpenFile, sha256: string, headers: string[]): Promise<SmallFile> {
@@ -106,22 +110,22 @@ export class Serving {
     if (filled !== file.entry.size || now.validator !== file.entry.validator) {
       throw new HoldfastError('backend_unavailable', `${file.entry.path} changed while it was being read; try again.`);
     }
-    return { validator: file.entry.validator, sha256, modifiedAt: file.entry.modifiedAt, body, headers };
+    return { path: file.entry.path, validator: file.entry.validator, sha256, modifiedAt: file.entry.modifiedAt, body, headers };
   }
 
-  #answerSmall(request: FastifyRequest, reply: FastifyReply, wanted: ServeRequest, small: SmallFile): void {
+  #answerSmall(request: FastifyRequest, reply: FastifyReply, backendId: string, actor: string, small: SmallFile): void {
     const { headers } = request.raw;
     const isHead = request.method === 'HEAD';
     const client = request.socket.remoteAddress ?? '';
     if (!hasConditions(headers) && headers.range === undefined) {
       reply.hijack();
       const raw = reply.raw;
-      raw.writeHead(200, [...small.headers, 'X-Request-Id', request.id] as unknown as string[]);
+      raw.writeHead(200, [...small.headers, 'X-Request-Id', request.id]);
       raw.end(isHead ? undefined : small.body);
-      this.#count(wanted, client, isHead ? 0 : small.body.byteLength);
+      this.#count(small.path, backendId, actor, client, isHead ? 0 : small.body.byteLength);
       return;
     }
-    const selection = select(request, wanted.path, small.body.byteLength, etagOf(small.sha256), small.modifiedAt);
+    const selection = select(request, small.path, small.body.byteLength, etagOf(small.sha256), small.modifiedAt);
     reply.hijack();
     const representation = small.headers.slice(4);
     if (!sendHead(reply.raw, request.id, selection, representation) || isHead) {
@@ -135,7 +139,7 @@ export class Serving {
       bytes += range.end - range.start;
     }
     reply.raw.end(selection.trailer);
-    this.#count(wanted, client, bytes);
+    this.#count(small.path, backendId, actor, client, bytes);
   }
 
   async #answerLarge(
@@ -159,7 +163,7 @@ export class Serving {
     try {
       await sendBody(raw, file, selection, (sent) => {
         bytes += sent;
-        this.#metrics.bytesSent.inc({ protocol: 'http' }, sent);
+        this.#metrics.countSent(sent);
       });
       this.#downloads.note({ actor: wanted.actor, client, backendId: wanted.backendId, path: wanted.path, bytes });
     } catch (error) {
@@ -174,16 +178,21 @@ export class Serving {
         aborted,
         ...(aborted ? {} : { error }),
       });
-      if (!aborted) request.log.error({ err: error, path: wanted.path }, 'the transfer was cut');
+      if (!aborted) this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
     } finally {
       this.#metrics.transfersActive.dec();
     }
   }
 
-  #count(wanted: ServeRequest, client: string, bytes: number): void {
-    this.#metrics.bytesSent.inc({ protocol: 'http' }, bytes);
-    this.#downloads.note({ actor: wanted.actor, client, backendId: wanted.backendId, path: wanted.path, bytes });
+  #count(path: BackendPath, backendId: string, actor: string, client: string, bytes: number): void {
+    this.#metrics.countSent(bytes);
+    this.#downloads.note({ actor, client, backendId, path, bytes });
   }
+}
+
+/** Small files are kept by the URL they were asked by: the hot path then parses nothing. */
+function keyOf(request: FastifyRequest, backendId: string): string {
+  return `${backendId} ${request.raw.url ?? ''}`;
 }
 
 function hasConditions(headers: FastifyRequest['raw']['headers']): boolean {

@@ -1,3 +1,5 @@
+import type { BackendPath } from '@holdfast/bytes/backend-path';
+
 /** Files up to this size are kept in memory once served, in bytes. */
 export const SMALL_FILE_BYTES = 256 * 1024;
 /** All of them together may take this much, in bytes. */
@@ -5,6 +7,7 @@ const MOST_BYTES = 64 * 1024 * 1024;
 
 /** A small file as it is answered from memory, bound to the version it was read from. */
 export interface SmallFile {
+  path: BackendPath;
   validator: string;
   sha256: string;
   modifiedAt: Date;

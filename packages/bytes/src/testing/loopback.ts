@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer, get } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { connect, createServer } from 'node:net';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { Writable } from 'node:stream';
 
 /** Two ends of one TCP connection over loopback. */
@@ -12,13 +14,11 @@ export interface Loopback extends AsyncDisposable {
 /** Opens a TCP connection; disposing destroys both ends and the server. */
 export async function openLoopback(): Promise<Loopback> {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The test server has no port.');
-  const accepted = once(server, 'connection');
-  const far = connect(address.port, '127.0.0.1');
-  const near: Socket = (await accepted)[0];
+  const port = await listen(server);
+  const accepted = Promise.withResolvers<Socket>();
+  server.once('connection', accepted.resolve);
+  const far = connect(port, '127.0.0.1');
+  const near = await accepted.promise;
   return {
     near,
     far,
@@ -29,6 +29,36 @@ export async function openLoopback(): Promise<Loopback> {
       await once(server, 'close');
     },
   };
+}
+
+/** One GET to an HTTP server that answers with `listener`. */
+export interface HttpExchange extends AsyncDisposable {
+  answer: IncomingMessage;
+}
+
+/** Sends one GET over HTTP; resolves with the head of the answer. Disposing closes the server. */
+export async function exchangeHttp(listener: RequestListener): Promise<HttpExchange> {
+  const server = createHttpServer(listener);
+  const port = await listen(server);
+  const answered = Promise.withResolvers<IncomingMessage>();
+  get({ port, agent: false }, answered.resolve).once('error', answered.reject);
+  const answer = await answered.promise;
+  return {
+    answer,
+    async [Symbol.asyncDispose]() {
+      answer.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The test server has no port.');
+  return address.port;
 }
 
 /** All bytes that arrive until the other side ends. */

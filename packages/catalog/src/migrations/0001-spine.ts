@@ -34,20 +34,20 @@ export const spine: Migration = {
     await db.schema
       .createTable('checksums')
       .addColumn('backend_id', text, (column) => column.notNull().references('backends.id').onDelete('cascade'))
-      .addColumn('path_key', text, (column) => column.notNull())
+      // The first 512 characters (at most 2,048 bytes, which PostgreSQL can index), and the SHA-256 of the rest.
+      .addColumn('path_head', text, (column) => column.notNull())
+      .addColumn('path_tail', text, (column) => column.notNull())
       .addColumn('path', text, (column) => column.notNull())
       .addColumn('sha256', text, (column) => column.notNull())
       .addColumn('size', 'bigint', (column) => column.notNull())
       .addColumn('validator', text, (column) => column.notNull())
       .addColumn('computed_at', 'bigint', (column) => column.notNull())
-      .addPrimaryKeyConstraint('checksums_pkey', ['backend_id', 'path_key'])
+      .addPrimaryKeyConstraint('checksums_pkey', ['backend_id', 'path_head', 'path_tail'])
       .execute();
-    // Trees and pages walk the first 512 characters of the path (at most 2,048 bytes, which PostgreSQL can index).
-    await sql`create index checksums_tree on checksums (backend_id, substr(path, 1, 512))`.execute(db);
     await db.schema
       .createIndex('checksums_content')
       .on('checksums')
-      .columns(['sha256', 'backend_id', 'path_key'])
+      .columns(['sha256', 'backend_id', 'path_head', 'path_tail'])
       .execute();
 
     for (const table of ['settings', 'meta']) {

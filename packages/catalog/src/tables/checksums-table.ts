@@ -1,11 +1,12 @@
 /**
  * (backend, path) → SHA-256, size and the validator it was computed for.
- * `path_key` is the hex SHA-256 of the path: PostgreSQL cannot index a text of more than 2,704 bytes, and paths
- * may be longer.
+ * `path_head` and `path_tail` are the key: PostgreSQL cannot index a text of more than 2,704 bytes, and paths may be
+ * longer (see path-key.ts).
  */
 export interface ChecksumsTable {
   backend_id: string;
-  path_key: string;
+  path_head: string;
+  path_tail: string;
   path: string;
   sha256: string;
   size: number;

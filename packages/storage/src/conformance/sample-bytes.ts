@@ -39,7 +39,7 @@ export async function readAll(file: OpenFile, range?: ByteRange): Promise<Buffer
 /** All bytes of a path. */
 export async function bytesAt(backend: StorageBackend, path: BackendPath): Promise<Buffer> {
   await using file = await backend.open(path);
-  return readAll(file);
+  return await readAll(file);
 }
 
 /** The SHA-256 of a path's bytes, streamed. */

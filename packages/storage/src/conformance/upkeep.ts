@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bytesAt, chunksOf, sampleBytes } from './sample-bytes.ts';
+import { bytesAt, sampleBytes } from './sample-bytes.ts';
 import type { ConformanceBench } from './subject.ts';
 
 /** `probe` and `sweep`. */

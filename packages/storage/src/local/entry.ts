@@ -7,7 +7,8 @@ import type { StorageEntry } from '../backend.ts';
  * What a checksum record is bound to. mtime and size alone are not enough: tools that keep times (`cp -p`, `rsync -t`,
  * `touch -r`) put other bytes of the same length under the same mtime. ctime is set by the kernel at every change of
  * bytes or inode and cannot be set back, and the inode differs when the path was replaced. The price is a digest that
- * is computed again after a mere `chmod`, which is right, only slower.
+ * is computed again after a mere `chmod`, which is right, only slower. Before Linux 6.13 (multigrain timestamps) times
+ * have the grain of a tick: bytes changed in place twice within 10 ms, at the same size, may keep their validator.
  */
 export function validatorOf(stats: BigIntStats): string {
   return `${stats.mtimeNs}-${stats.size}-${stats.ino}-${stats.ctimeNs}`;

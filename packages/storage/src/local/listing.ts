@@ -2,19 +2,21 @@ import {
   isReservedName,
   isRoot,
   MAX_PATH_BYTES,
+  parentOf,
   parseBackendPath,
+  ROOT,
   segmentProblem,
 } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { errnoOf, fileSystemError, isTempName, throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError } from '@holdfast/contract/errors';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { BigIntStats, Dirent } from 'node:fs';
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import type { ListOptions, ListPage, StorageEntry } from '../backend.ts';
 import { mapBounded } from './bounded.ts';
 import { entryOf } from './entry.ts';
 import type { FolderHandle } from './folder-handle.ts';
-import { isInsideJail, openFolderRaw, refuseTempNames, statInside } from './jail.ts';
+import { isInsideJail, openFolderRaw, refuseTempNames } from './jail.ts';
 import { decodeCursor, encodeCursor } from './list-cursor.ts';
 import type { Volume } from './volume.ts';
 
@@ -58,7 +60,7 @@ export async function listFolder(volume: Volume, path: BackendPath, options: Lis
     if (candidates.length > limit) break;
   }
   const shown = candidates.slice(0, limit);
-  const found = await mapBounded(shown, parallelStats, (candidate) => entryOfCandidate(root, candidate));
+  const found = await entriesOf(root, shown);
   const page: ListPage = { entries: found.filter((entry) => entry !== undefined) };
   const last = shown.at(-1);
   if (candidates.length > limit && last !== undefined) page.nextCursor = encodeCursor(last.path);
@@ -188,20 +190,42 @@ function pathOfChild(parent: BackendPath, name: string): BackendPath | undefined
   return Buffer.byteLength(path) <= MAX_PATH_BYTES ? parseBackendPath(path) : undefined;
 }
 
-/** The entry as it is now, or undefined when it has vanished or changed its kind since the folder was read. */
-async function entryOfCandidate(
-  root: FolderHandle,
+/** The entries as they are now; those that have vanished or changed their kind since the folder was read are left out. */
+async function entriesOf(root: FolderHandle, candidates: Candidate[]): Promise<StorageEntry[]> {
+  const found: (StorageEntry | undefined)[] = [];
+  // Neighbours share their folder, and its open handle: it cannot be swapped for a symlink between two looks.
+  for (let start = 0, end = 0; start < candidates.length; start = end) {
+    const parent = parentOf(candidates[start]?.path ?? ROOT);
+    while (end < candidates.length && parentOf(candidates[end]?.path ?? ROOT) === parent) end += 1;
+    const neighbours = candidates.slice(start, end);
+    try {
+      await using folder = await openFolderRaw(root, parent);
+      const looked = mapBounded(neighbours, parallelStats, (candidate) =>
+        entryIn(folder, root.realPath, candidate),
+      );
+      found.push(...(await looked));
+    } catch (error) {
+      if (!isGone(error)) throw fileSystemError(error, `Listing ${parent}`, 'read');
+    }
+  }
+  return found.filter((entry) => entry !== undefined);
+}
+
+async function entryIn(
+  folder: FolderHandle,
+  realRoot: string,
   { path, child }: Candidate,
 ): Promise<StorageEntry | undefined> {
+  const at = folder.child(child.name);
   try {
-    const stats = child.isLink
-      ? await statInside(root, path)
-      : await lstat(`${root.path}${path}`, { bigint: true });
-    if (stats === null || (!stats.isFile() && !stats.isDirectory())) return undefined;
-    return entryOf(path, stats);
+    const stats = child.isLink ? await statLink(at, realRoot) : await lstat(at, { bigint: true });
+    return stats?.isFile() === true || stats?.isDirectory() === true ? entryOf(path, stats) : undefined;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
-    if (error instanceof HoldfastError && error.code === 'invalid_path') return undefined;
-    throw fileSystemError(error, `Listing ${path}`, 'read');
+    if (isGone(error)) return undefined;
+    throw error;
   }
+}
+
+function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '') || isHoldfastError(error, 'invalid_path');
 }

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+
+/** Linux reports processor time in these; USER_HZ is 100 on every architecture that Node runs on. */
+const TICKS_A_SECOND = 100;
+
+/** User and system processor seconds that a process (all its threads) has used so far; proc(5), fields 14 and 15. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+}
+
+/** Resident memory of a process in MiB. */
+export function residentMiB(pid: number): number {
+  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(line?.[1] ?? 0) / 1024;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/**
+ * Runs each contender once a round, in turn, and in the opposite turn every other round: a machine that slows
+ * down slows all of them.
+ * @returns the results of each contender, by round
+ */
+export async function interleaved<T>(rounds: number, contenders: readonly (() => Promise<T>)[]): Promise<T[][]> {
+  const results: T[][] = contenders.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    const order = [...contenders.keys()];
+    if (round % 2 === 1) order.reverse();
+    for (const index of order) {
+      const contender = contenders[index];
+      if (contender !== undefined) results[index]?.push(await contender());
+    }
+  }
+  return results;
+}
+
+/** A plain text table, numbers to the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ');
+  return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
