@@ -6,7 +6,9 @@ const benchmarks: Record<string, (options: { quick: boolean }) => Promise<void>>
 const [name, ...flags] = process.argv.slice(2);
 const benchmark = name === undefined ? undefined : benchmarks[name];
 if (benchmark === undefined) {
-  process.stderr.write(`usage: npm run bench -- <name> [--quick]\nnames: ${Object.keys(benchmarks).join(', ')}\n`);
+  process.stderr.write(
+    `usage: npm run bench -- <name> [--quick]\nnames: ${Object.keys(benchmarks).join(', ')}\n`,
+  );
   process.exit(2);
 }
 await benchmark({ quick: flags.includes('--quick') });

@@ -28,7 +28,10 @@ export function median(values: readonly number[]): number {
  * down slows all of them.
  * @returns the results of each contender, by round
  */
-export async function interleaved<T>(rounds: number, contenders: readonly (() => Promise<T>)[]): Promise<T[][]> {
+export async function interleaved<T>(
+  rounds: number,
+  contenders: readonly (() => Promise<T>)[],
+): Promise<T[][]> {
   const results: T[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
     const order = [...contenders.keys()];
@@ -43,8 +46,14 @@ export async function interleaved<T>(rounds: number, contenders: readonly (() =>
 
 /** A plain text table, numbers to the right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
   const line = (row: readonly string[]): string =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ');
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ');
   return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }

@@ -28,9 +28,15 @@ export async function serve({ quick }: { quick: boolean }): Promise<void> {
   const root = work.join('files');
   await mkdir(root);
   const size = quick ? GIB / 4 : GIB;
-  await pipeline(new RandomContent('large', size).stream(), createWriteStream(work.join('files', 'large.bin')));
+  await pipeline(
+    new RandomContent('large', size).stream(),
+    createWriteStream(work.join('files', 'large.bin')),
+  );
   for (let index = 0; index < SMALL_FILES; index++) {
-    await writeFile(work.join('files', `small-${index}.bin`), new RandomContent(`small ${index}`, 4096).bytes());
+    await writeFile(
+      work.join('files', `small-${index}.bin`),
+      new RandomContent(`small ${index}`, 4096).bytes(),
+    );
   }
   await using nginx = await startNginx(root);
   await using hub = await startHub({ env: { HOLDFAST_LOG_LEVEL: 'warn' } });
@@ -41,14 +47,24 @@ export async function serve({ quick }: { quick: boolean }): Promise<void> {
   ];
   for (const { url } of contenders) {
     await runProcess('curl', ['-sf', '-o', '/dev/null', `${url}/large.bin`]);
-    for (let index = 0; index < SMALL_FILES; index++) await runProcess('curl', ['-sf', '-o', '/dev/null', `${url}/small-${index}.bin`]);
+    for (let index = 0; index < SMALL_FILES; index++)
+      await runProcess('curl', ['-sf', '-o', '/dev/null', `${url}/small-${index}.bin`]);
   }
-  const large = await interleaved(quick ? 3 : 9, contenders.map((contender) => () => fetchLarge(contender, size)));
+  const large = await interleaved(
+    quick ? 3 : 9,
+    contenders.map((contender) => () => fetchLarge(contender, size)),
+  );
   report(`${size / GIB} GiB, one curl`, 'MiB/s', 'CPU s/GiB', contenders, large);
   const script = work.join('paths.lua');
   const connections = ['-t1', '-c16', quick ? '-d2s' : '-d5s', '-s', script];
-  await writeFile(script, `local i = 0\nrequest = function()\n  i = (i + 1) % ${SMALL_FILES}\n  return wrk.format(nil, wrk.path .. "/small-" .. i .. ".bin")\nend\n`);
-  const small = await interleaved(quick ? 3 : 7, contenders.map((contender) => () => fetchSmall(contender, connections)));
+  await writeFile(
+    script,
+    `local i = 0\nrequest = function()\n  i = (i + 1) % ${SMALL_FILES}\n  return wrk.format(nil, wrk.path .. "/small-" .. i .. ".bin")\nend\n`,
+  );
+  const small = await interleaved(
+    quick ? 3 : 7,
+    contenders.map((contender) => () => fetchSmall(contender, connections)),
+  );
   report('4 KiB, wrk with 16 connections', 'requests/s', 'CPU µs/request', contenders, small);
   process.stdout.write(`\nhub resident memory at the end: ${residentMiB(hub.pid).toFixed(0)} MiB\n`);
 }
@@ -62,12 +78,23 @@ async function adopt(hub: Awaited<ReturnType<typeof startHub>>, root: string): P
     body: JSON.stringify({ name: 'bench', type: 'local', config: { root } }),
   });
   const { data } = (await created.json()) as { data: { id: string } };
-  await hub.api('/api/v1/system/settings', { method: 'PATCH', headers: json, body: JSON.stringify({ default_boot_backend_id: data.id }) });
+  await hub.api('/api/v1/system/settings', {
+    method: 'PATCH',
+    headers: json,
+    body: JSON.stringify({ default_boot_backend_id: data.id }),
+  });
 }
 
 async function fetchLarge({ url, pid }: Contender, size: number): Promise<Round> {
   const before = cpuSeconds(pid);
-  const { stdout } = await runProcess('curl', ['-sf', '-o', '/dev/null', '-w', '%{time_total}', `${url}/large.bin`]);
+  const { stdout } = await runProcess('curl', [
+    '-sf',
+    '-o',
+    '/dev/null',
+    '-w',
+    '%{time_total}',
+    `${url}/large.bin`,
+  ]);
   return { rate: size / 1024 ** 2 / Number(stdout), cpuPerUnit: ((cpuSeconds(pid) - before) * GIB) / size };
 }
 
@@ -80,12 +107,19 @@ async function fetchSmall({ url, pid }: Contender, options: readonly string[]): 
   return { rate, cpuPerUnit: ((cpuSeconds(pid) - before) * 1e6) / requests };
 }
 
-function report(title: string, rate: string, cpu: string, contenders: readonly Contender[], results: Round[][]): void {
+function report(
+  title: string,
+  rate: string,
+  cpu: string,
+  contenders: readonly Contender[],
+  results: Round[][],
+): void {
   const [peer = []] = results;
   const rows = contenders.map(({ name }, index) => {
     const rounds = results[index] ?? [];
     const ratio = median(rounds.map((round, i) => round.rate / (peer[i]?.rate ?? Number.NaN)));
-    const cpuRatio = median(rounds.map((round) => round.cpuPerUnit)) / median(peer.map((round) => round.cpuPerUnit));
+    const cpuRatio =
+      median(rounds.map((round) => round.cpuPerUnit)) / median(peer.map((round) => round.cpuPerUnit));
     return [
       name,
       median(rounds.map((round) => round.rate)).toFixed(0),
@@ -94,6 +128,8 @@ function report(title: string, rate: string, cpu: string, contenders: readonly C
       cpuRatio.toFixed(2),
     ];
   });
-  process.stdout.write(`\n${title} (medians of ${peer.length} interleaved rounds; ratios to ${contenders[0]?.name})\n`);
+  process.stdout.write(
+    `\n${title} (medians of ${peer.length} interleaved rounds; ratios to ${contenders[0]?.name})\n`,
+  );
   process.stdout.write(`${table(['', rate, 'ratio', cpu, 'ratio'], rows)}\n`);
 }

@@ -22,7 +22,12 @@ export async function startNginx(root: string): Promise<NginxServer> {
   // At level notice nginx reports on standard error that it is about to take connections.
   await server.waitForOutput(/using the ".*" event method/, { timeoutMs: 10_000, stream: 'stderr' });
   const owned = resources.move();
-  return { url: `http://127.0.0.1:${port}`, port, pid: server.pid, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    pid: server.pid,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 /** One process in the foreground, so that it is one pid to kill; all its paths are in its own folder. */

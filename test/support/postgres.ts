@@ -35,7 +35,19 @@ export async function startPostgres(): Promise<PostgresServer> {
   await chmod(work.path, 0o700);
   const data = work.join('data');
   const user = 'hub';
-  const initialize = [`${bin}/initdb`, '-D', data, '-U', user, '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C'];
+  const initialize = [
+    `${bin}/initdb`,
+    '-D',
+    data,
+    '-U',
+    user,
+    '-A',
+    'trust',
+    '--no-sync',
+    '-E',
+    'UTF8',
+    '--locale=C',
+  ];
   await run([...initialize, '--no-instructions'], work.path);
 
   const { server, port } = await listen(bin, data, work.path);
@@ -92,7 +104,10 @@ async function listen(
     ]);
     const server = await startProcess(command, args, { cwd: sockets });
     try {
-      await server.waitForOutput(/ready to accept connections/, { timeoutMs: START_TIMEOUT_MS, stream: 'stderr' });
+      await server.waitForOutput(/ready to accept connections/, {
+        timeoutMs: START_TIMEOUT_MS,
+        stream: 'stderr',
+      });
       return { server, port };
     } catch (error) {
       const taken = server.stderr().includes('could not create any TCP/IP sockets');
@@ -123,9 +138,12 @@ async function findPrograms(): Promise<string> {
   try {
     versions = await readdir(VERSIONS);
   } catch (error) {
-    throw new Error(`PostgreSQL is not installed (there is no ${VERSIONS}). Install the Debian package postgresql.`, {
-      cause: error,
-    });
+    throw new Error(
+      `PostgreSQL is not installed (there is no ${VERSIONS}). Install the Debian package postgresql.`,
+      {
+        cause: error,
+      },
+    );
   }
   const newest = versions
     .filter((name) => /^\d+$/.test(name))

@@ -58,7 +58,12 @@ export interface HubOverrides {
 }
 
 /** Builds a hub from its configuration: the composition root, and the only place that knows all parts. */
-export async function createHub(config: HubConfig, secrets: HubSecrets, dataDir: DataDir, overrides: HubOverrides = {}): Promise<Hub> {
+export async function createHub(
+  config: HubConfig,
+  secrets: HubSecrets,
+  dataDir: DataDir,
+  overrides: HubOverrides = {},
+): Promise<Hub> {
   await using cleanup = new AsyncDisposableStack();
   const logger = overrides.logger ?? createLogger(config.logLevel);
   let draining = false;
@@ -66,11 +71,16 @@ export async function createHub(config: HubConfig, secrets: HubSecrets, dataDir:
 
   const metrics = cleanup.use(new Metrics());
   const catalog = cleanup.use(
-    await openCatalog({ url: config.databaseUrl, logger: { info: (m) => logger.info(m), warn: (m) => logger.warn(m) } }),
+    await openCatalog({
+      url: config.databaseUrl,
+      logger: { info: (m) => logger.info(m), warn: (m) => logger.warn(m) },
+    }),
   );
   await requireSealingKey(catalog, secrets);
 
-  const events = new Events({ onListenerError: (error) => logger.error({ err: error }, 'an event listener failed') });
+  const events = new Events({
+    onListenerError: (error) => logger.error({ err: error }, 'an event listener failed'),
+  });
   const operations = cleanup.use(
     new Operations({
       catalog,
@@ -85,7 +95,15 @@ export async function createHub(config: HubConfig, secrets: HubSecrets, dataDir:
   const generatedAdminKey = await access.ensureAdministrator(config.adminKey);
 
   const backends = cleanup.use(
-    new Backends({ catalog, events, metrics, settings, logger, sealingKey: secrets.sealingKey, hubId: dataDir.hubId }),
+    new Backends({
+      catalog,
+      events,
+      metrics,
+      settings,
+      logger,
+      sealingKey: secrets.sealingKey,
+      hubId: dataDir.hubId,
+    }),
   );
   const pool = cleanup.use(new HashPool());
   const checksums = new Checksums({ catalog, pool, metrics });
@@ -132,13 +150,16 @@ export async function createHub(config: HubConfig, secrets: HubSecrets, dataDir:
 }
 
 /** Structured logs on standard error; credentials are never among what is logged, and redacted all the same. */
-export function createLogger(level: HubConfig['logLevel']): Logger {
+function createLogger(level: HubConfig['logLevel']): Logger {
   return pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: ['*.authorization', '*.token', '*.password', '*.secret', 'req.headers.authorization'], censor: '[redacted]' },
+      redact: {
+        paths: ['*.authorization', '*.token', '*.password', '*.secret', 'req.headers.authorization'],
+        censor: '[redacted]',
+      },
     },
     pino.destination({ fd: 2, sync: false }),
   );

@@ -16,7 +16,7 @@ export class Events {
   }
 
   publish(input: EventInput): void {
-    const event = { ...input, at: this.#now().toISOString() } as HubEvent;
+    const event = { ...input, at: this.#now().toISOString() };
     for (const listener of this.#listeners) {
       try {
         listener(event);

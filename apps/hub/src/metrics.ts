@@ -4,7 +4,10 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 export class Metrics {
   readonly registry = new Registry();
 
-  readonly #requests = new Map<string, { labels: { method: string; route: string; status: number }; count: number }>();
+  readonly #requests = new Map<
+    string,
+    { labels: { method: string; route: string; status: number }; count: number }
+  >();
   #sentOverHttp = 0;
 
   readonly requestSeconds = new Histogram({
@@ -45,26 +48,28 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry, prefix: 'holdfast_' });
     const requests = this.#requests;
     const sent = (): number => this.#sentOverHttp;
-    new Counter({
+    const requestCounter = new Counter({
       name: 'holdfast_http_requests_total',
       help: 'HTTP requests answered, by route, method and status.',
       labelNames: ['method', 'route', 'status'],
-      registers: [this.registry],
+      registers: [],
       collect() {
         this.reset();
         for (const { labels, count } of requests.values()) this.inc(labels, count);
       },
     });
-    new Counter({
+    const sentCounter = new Counter({
       name: 'holdfast_sent_bytes_total',
       help: 'File bytes that left the hub, by protocol.',
       labelNames: ['protocol'],
-      registers: [this.registry],
+      registers: [],
       collect() {
         this.reset();
         this.inc({ protocol: 'http' }, sent());
       },
     });
+    this.registry.registerMetric(requestCounter);
+    this.registry.registerMetric(sentCounter);
   }
 
   /** Counts an answered request. Plain numbers until somebody asks: this runs for every small file. */

@@ -36,7 +36,12 @@ export class Operations {
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(options: { catalog: Catalog; events: Events; hubId: string; onError: (error: unknown, lost: number) => void }) {
+  constructor(options: {
+    catalog: Catalog;
+    events: Events;
+    hubId: string;
+    onError: (error: unknown, lost: number) => void;
+  }) {
     this.#catalog = options.catalog;
     this.#events = options.events;
     this.#hubId = options.hubId;
@@ -44,7 +49,10 @@ export class Operations {
   }
 
   /** Runs `work` as one operation and logs how it ended; what `work` returns or throws is passed on. */
-  async run<T>(start: OperationStart, work: () => Promise<{ result: T; bytes?: number; details?: Operation['details'] }>): Promise<T> {
+  async run<T>(
+    start: OperationStart,
+    work: () => Promise<{ result: T; bytes?: number; details?: Operation['details'] }>,
+  ): Promise<T> {
     const startedAt = new Date();
     try {
       const { result, ...end } = await work();
@@ -112,7 +120,10 @@ export class Operations {
   async recover(goOn: (row: Operation) => boolean): Promise<void> {
     for (const row of await this.#catalog.operations.running(this.#hubId)) {
       if (goOn(row)) continue;
-      const error = new HoldfastError('shutting_down', 'The hub stopped before this was done; start it again.');
+      const error = new HoldfastError(
+        'shutting_down',
+        'The hub stopped before this was done; start it again.',
+      );
       await this.resume(row).finish({ bytes: row.bytes, error, details: row.details });
     }
   }
@@ -205,5 +216,9 @@ export class RunningOperation {
 
 function describeError(error: unknown): NonNullable<Operation['error']> {
   if (isHoldfastError(error)) return { code: error.code, message: error.message, retryable: error.retryable };
-  return { code: 'internal', message: error instanceof Error ? error.message : String(error), retryable: false };
+  return {
+    code: 'internal',
+    message: error instanceof Error ? error.message : String(error),
+    retryable: false,
+  };
 }

@@ -22,7 +22,9 @@ export interface RunningHub extends AsyncDisposable {
 export async function startHub(config: HubConfig, overrides: HubOverrides = {}): Promise<RunningHub> {
   await using cleanup = new AsyncDisposableStack();
   const dataDir = cleanup.use(takeDataDir(config.dataDir));
-  const hub = cleanup.use(await createHub(config, loadSecrets(dataDir.path, config.secretKey), dataDir, overrides));
+  const hub = cleanup.use(
+    await createHub(config, loadSecrets(dataDir.path, config.secretKey), dataDir, overrides),
+  );
   const { context } = hub;
   await context.backends.start();
   await makeDefaultBackend(context, dataDir.path);
@@ -31,7 +33,8 @@ export async function startHub(config: HubConfig, overrides: HubOverrides = {}):
   cleanup.use(new Housekeeping(context));
   await context.app.listen({ host: config.host, port: config.port, backlog: 4096 });
 
-  const address = context.app.server.address() as AddressInfo;
+  const address = context.app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no TCP address');
   const url = `${config.tls === null ? 'http' : 'https'}://${urlHost(config.host, address)}:${address.port}`;
   context.logger.info({ url, database: context.catalog.dialect }, 'the hub is ready');
   const owned = cleanup.move();
@@ -49,7 +52,10 @@ export async function startHub(config: HubConfig, overrides: HubOverrides = {}):
 }
 
 /** A first start gets a local backend that boots and takes in, so that everything works with no set-up. */
-async function makeDefaultBackend({ backends, settings, catalog }: HubContext, dataDir: string): Promise<void> {
+async function makeDefaultBackend(
+  { backends, settings, catalog }: HubContext,
+  dataDir: string,
+): Promise<void> {
   if ((await catalog.meta.get('first_start_done')) !== null) return;
   if (backends.list().length === 0) {
     const { row } = await backends.create({

@@ -131,10 +131,10 @@ describe('parseBackendPath', () => {
           throw error;
         }
         accepted += 1;
-        const onDisk = posix.join('/srv/root', path);
-        expect(onDisk === '/srv/root/' || onDisk.startsWith('/srv/root/')).toBe(true);
+        const onDisk = posix.join('/srv/files', path);
+        expect(onDisk === '/srv/files/' || onDisk.startsWith('/srv/files/')).toBe(true);
         expect(posix.normalize(path)).toBe(path);
-        const top = onDisk.slice('/srv/root/'.length).split('/')[0] ?? '';
+        const top = onDisk.slice('/srv/files/'.length).split('/')[0] ?? '';
         expect(top.normalize('NFKC').toLowerCase()).not.toBe('.holdfast');
         expect(parseBackendPath(path)).toBe(path);
         const rebuilt = segmentsOf(path).reduce<BackendPath>(

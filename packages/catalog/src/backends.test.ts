@@ -34,7 +34,12 @@ describeDialects(({ open }) => {
     const { backends } = await open();
     const inserted = await backends.insert({ ...local, sealedSecrets: 'sealed', volumeId: 'volume' });
     const renamed = await backends.update(inserted.id, { name: 'renamed' });
-    expect(renamed).toMatchObject({ name: 'renamed', sealedSecrets: 'sealed', volumeId: 'volume', config: local.config });
+    expect(renamed).toMatchObject({
+      name: 'renamed',
+      sealedSecrets: 'sealed',
+      volumeId: 'volume',
+      config: local.config,
+    });
     const cleared = await backends.update(inserted.id, { sealedSecrets: null, config: { root: '/other' } });
     expect(cleared).toMatchObject({ name: 'renamed', sealedSecrets: null, config: { root: '/other' } });
     expect(await backends.get(inserted.id)).toEqual(cleared);
@@ -60,8 +65,13 @@ describeDialects(({ open }) => {
     await backends.insert({ ...local, volumeId: 'volume' });
     const second = await backends.insert({ ...local, name: 'second' });
     await backends.insert({ ...local, name: 'third', volumeId: null });
-    const refusal = { code: 'conflict', message: expect.stringContaining('The volume volume already belongs') };
-    await expect(backends.insert({ ...local, name: 'fourth', volumeId: 'volume' })).rejects.toMatchObject(refusal);
+    const refusal = {
+      code: 'conflict',
+      message: expect.stringContaining('The volume volume already belongs'),
+    };
+    await expect(backends.insert({ ...local, name: 'fourth', volumeId: 'volume' })).rejects.toMatchObject(
+      refusal,
+    );
     await expect(backends.update(second.id, { volumeId: 'volume' })).rejects.toMatchObject(refusal);
   });
 
@@ -86,7 +96,14 @@ describeDialects(({ open }) => {
           computedAt: new Date(0),
         })),
       );
-      await keys.insert({ name: id, hash: id, hint: 'abcd', scopes: ['files:read'], origin: 'issued', backendId: id });
+      await keys.insert({
+        name: id,
+        hash: id,
+        hint: 'abcd',
+        scopes: ['files:read'],
+        origin: 'issued',
+        backendId: id,
+      });
     }
     await keys.insert({ name: 'all', hash: 'all', hint: 'abcd', scopes: ['files:read'], origin: 'issued' });
 

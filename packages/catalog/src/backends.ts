@@ -139,7 +139,9 @@ export class Backends {
       const removed = await db
         .deleteFrom('checksums')
         .where('backend_id', '=', id)
-        .where(({ eb, refTuple }) => eb(refTuple('path_head', 'path_tail'), 'in', batch.$asTuple('path_head', 'path_tail')))
+        .where(({ eb, refTuple }) =>
+          eb(refTuple('path_head', 'path_tail'), 'in', batch.$asTuple('path_head', 'path_tail')),
+        )
         .executeTakeFirstOrThrow();
       if (removed.numDeletedRows < BigInt(REMOVAL_BATCH)) break;
     }
@@ -169,7 +171,10 @@ function refusal(error: unknown, fields: { name?: string; volumeId?: string | nu
     }
     case 'backends.volume_id': {
       const message = `The volume ${fields.volumeId ?? ''} already belongs to another backend. Use that one, or remove it first.`;
-      return new HoldfastError('conflict', message, { cause: error, errors: [{ field: 'volume_id', message }] });
+      return new HoldfastError('conflict', message, {
+        cause: error,
+        errors: [{ field: 'volume_id', message }],
+      });
     }
     default:
       return error;

@@ -23,7 +23,7 @@ export interface CatalogOptions {
 }
 
 /**
- * What the hub knows, in SQLite or PostgreSQL. Every method rejects with a HoldfastError: besides the codes it names,
+ * What the hub knows, in SQLite or PostgreSQL. While it is open, every method rejects with a HoldfastError only: besides the codes it names,
  * `internal` (retryable when the database did not answer) and `storage_full`.
  */
 export interface Catalog extends AsyncDisposable {
@@ -53,7 +53,8 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
     const schemaVersion = await migrate(database.db, {
       dialect: database.dialect,
       migrations,
-      onApply: ({ version, name }) => options.logger?.info(`Migrating the catalog to schema version ${version} (${name})`),
+      onApply: ({ version, name }) =>
+        options.logger?.info(`Migrating the catalog to schema version ${version} (${name})`),
     });
     return new OpenedCatalog(database, schemaVersion);
   } catch (error) {
@@ -69,7 +70,11 @@ async function openDatabase({ url, logger }: CatalogOptions): Promise<CatalogDat
     return { dialect: 'sqlite', db: new Kysely<Schema>({ dialect }), sqlite: connection };
   }
   if (/^postgres(ql)?:\/\//.test(url)) {
-    return { dialect: 'postgres', db: new Kysely<Schema>({ dialect: openPostgres(url, logger) }), sqlite: null };
+    return {
+      dialect: 'postgres',
+      db: new Kysely<Schema>({ dialect: openPostgres(url, logger) }),
+      sqlite: null,
+    };
   }
   // Not shown: a URL that is only mistyped may hold a password.
   throw new HoldfastError(

@@ -64,7 +64,12 @@ describeDialects(({ dialect, open }) => {
     const first = record('/file', { size: 5_000_000_000_000 });
     await checksums.put(first);
     expect(await checksums.get(backendId, '/file')).toEqual(first);
-    const second = record('/file', { sha256: sha('b'), size: 2 ** 53 - 1, validator: 'other', computedAt: new Date(1) });
+    const second = record('/file', {
+      sha256: sha('b'),
+      size: 2 ** 53 - 1,
+      validator: 'other',
+      computedAt: new Date(1),
+    });
     await checksums.put(second);
     expect(await checksums.get(backendId, '/file')).toEqual(second);
     expect(await checksums.count(backendId)).toBe(1);
@@ -73,7 +78,9 @@ describeDialects(({ dialect, open }) => {
   });
 
   test.each([-1, 1.5, 2 ** 53, Number.NaN])('a size of %d is refused', async (size) => {
-    await expect(catalog.checksums.put(record('/file', { size }))).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(catalog.checksums.put(record('/file', { size }))).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
   });
 
   test.each(['/nul\0byte', '/lone\ud800surrogate'])('the path %j is refused everywhere', async (path) => {
@@ -119,10 +126,14 @@ describeDialects(({ dialect, open }) => {
     expect(new Set(found.keys())).toEqual(new Set([one, two]));
     const { rows, nextCursor } = await checksums.findBySha256(sha('a'), { limit: 2 });
     const rest = await checksums.findBySha256(sha('a'), { limit: 2, cursor: nextCursor });
-    expect(new Set([...rows, ...rest.rows].map(({ path }) => path))).toEqual(new Set([one, two, `/${noise}`]));
+    expect(new Set([...rows, ...rest.rows].map(({ path }) => path))).toEqual(
+      new Set([one, two, `/${noise}`]),
+    );
     expect((await checksums.get(backendId, one))?.size).toBe(1);
     expect((await checksums.get(backendId, two))?.size).toBe(2);
-    expect((await checksums.page(backendId, { after: one, limit: 10 })).map(({ path }) => path)).toEqual([two]);
+    expect((await checksums.page(backendId, { after: one, limit: 10 })).map(({ path }) => path)).toEqual([
+      two,
+    ]);
     expect(await checksums.moveTree(backendId, `/${noise}`, '/short')).toBe(3);
     expect(await paths()).toEqual(['/short', '/short/1', '/short/2']);
     expect(await checksums.moveTree(backendId, '/short', `/${noise}`)).toBe(3);
@@ -185,7 +196,9 @@ describeDialects(({ dialect, open }) => {
   describe('trees', () => {
     test('a tree is the path and what lies below it, segment by segment', async () => {
       const { checksums } = catalog;
-      await checksums.putMany(['/a', '/a/b', '/a/b/c', '/a0', '/a-b', '/ab', '/A/b', '/b/a/b'].map((p) => record(p)));
+      await checksums.putMany(
+        ['/a', '/a/b', '/a/b/c', '/a0', '/a-b', '/ab', '/A/b', '/b/a/b'].map((p) => record(p)),
+      );
       expect(await checksums.removeTree(backendId, '/a')).toBe(3);
       expect(await paths()).toEqual(['/A/b', '/a-b', '/a0', '/ab', '/b/a/b']);
     });
@@ -256,8 +269,22 @@ describeDialects(({ dialect, open }) => {
     });
 
     test('any trees are removed and moved as a plain model says', async () => {
-      const segment = fc.constantFrom('a', 'b', 'a0', 'a-b', 'ab', '%', '_', 'é', 'e\u0301', '😀', '\u{10ffff}');
-      const path = fc.array(segment, { minLength: 1, maxLength: 3 }).map((segments) => `/${segments.join('/')}`);
+      const segment = fc.constantFrom(
+        'a',
+        'b',
+        'a0',
+        'a-b',
+        'ab',
+        '%',
+        '_',
+        'é',
+        'e\u0301',
+        '😀',
+        '\u{10ffff}',
+      );
+      const path = fc
+        .array(segment, { minLength: 1, maxLength: 3 })
+        .map((segments) => `/${segments.join('/')}`);
       const step = fc.oneof(
         fc.record({ kind: fc.constant('remove' as const), from: path, to: path }),
         fc.record({ kind: fc.constant('move' as const), from: path, to: path }),
@@ -303,7 +330,10 @@ describeDialects(({ dialect, open }) => {
   describe('lists', () => {
     test('pages go through 2,500 paths exactly once, in the order of their bytes', async () => {
       const { checksums } = catalog;
-      const all = [...hostilePaths, ...Array.from({ length: 2_500 }, (_, index) => `/dir-${index % 7}/é-${index}`)];
+      const all = [
+        ...hostilePaths,
+        ...Array.from({ length: 2_500 }, (_, index) => `/dir-${index % 7}/é-${index}`),
+      ];
       await checksums.putMany(all.map((path) => record(path)));
       const seen: string[] = [];
       for (;;) {
@@ -335,7 +365,9 @@ describeDialects(({ dialect, open }) => {
 
     test('a cursor of another list and a limit of 0 are refused', async () => {
       const nodes = Buffer.from(JSON.stringify(['nodes', 1, 'id'])).toString('base64url');
-      await expect(catalog.checksums.findBySha256(sha('d'), { limit: 1, cursor: nodes })).rejects.toMatchObject({
+      await expect(
+        catalog.checksums.findBySha256(sha('d'), { limit: 1, cursor: nodes }),
+      ).rejects.toMatchObject({
         code: 'invalid_request',
         errors: [{ field: 'cursor' }],
       });

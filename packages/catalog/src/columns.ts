@@ -33,7 +33,10 @@ export function fromMillisOrNull(millis: number | null): Date | null {
  */
 export function toCount(value: number, what: string): number {
   if (!Number.isSafeInteger(value) || value < 0) {
-    throw new HoldfastError('invalid_request', `The ${what} must be a whole number from 0 to 2^53 - 1; ${value} is not.`);
+    throw new HoldfastError(
+      'invalid_request',
+      `The ${what} must be a whole number from 0 to 2^53 - 1; ${value} is not.`,
+    );
   }
   return value;
 }

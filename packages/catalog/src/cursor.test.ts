@@ -10,13 +10,19 @@ test('a cursor gives back the key it was made of', () => {
   );
   fc.assert(
     fc.property(fc.uuid(), fc.stringMatching(/^[0-9a-f]{64}$/), (first, second) => {
-      expect(decodeTextCursor('list', encodeTextCursor('list', { first, second }))).toEqual({ first, second });
+      expect(decodeTextCursor('list', encodeTextCursor('list', { first, second }))).toEqual({
+        first,
+        second,
+      });
     }),
   );
 });
 
 test('whatever is not a cursor of the list is refused by name', () => {
-  const refusal = expect.objectContaining({ code: 'invalid_request', errors: [expect.objectContaining({ field: 'cursor' })] });
+  const refusal = expect.objectContaining({
+    code: 'invalid_request',
+    errors: [expect.objectContaining({ field: 'cursor' })],
+  });
   const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   const malformed = [
     '',

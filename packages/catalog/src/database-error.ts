@@ -77,9 +77,13 @@ export function databaseError(error: unknown): HoldfastError {
     });
   }
   if (code === '22021') {
-    return new HoldfastError('invalid_request', 'A text contains a character that cannot be stored, such as NUL.', {
-      cause: error,
-    });
+    return new HoldfastError(
+      'invalid_request',
+      'A text contains a character that cannot be stored, such as NUL.',
+      {
+        cause: error,
+      },
+    );
   }
   if (isBusy(error)) {
     return new HoldfastError(
@@ -88,14 +92,20 @@ export function databaseError(error: unknown): HoldfastError {
       { cause: error, retryable: true },
     );
   }
-  if (passing.has(code) || code.startsWith('08') || passingMessages.some((pattern) => pattern.test(message))) {
+  if (
+    passing.has(code) ||
+    code.startsWith('08') ||
+    passingMessages.some((pattern) => pattern.test(message))
+  ) {
     return new HoldfastError(
       'internal',
       `The catalog's database did not answer (${message}). Check that it runs and can be reached.`,
       { cause: error, retryable: true },
     );
   }
-  return new HoldfastError('internal', `The catalog's database reported an error: ${message}.`, { cause: error });
+  return new HoldfastError('internal', `The catalog's database reported an error: ${message}.`, {
+    cause: error,
+  });
 }
 
 function textProperty(value: unknown, key: string): string | null {

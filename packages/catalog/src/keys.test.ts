@@ -2,13 +2,24 @@ import { expect, test } from 'vitest';
 import { describeDialects } from './dialect-fixture.ts';
 import type { NewApiKey } from './keys.ts';
 
-const reader: NewApiKey = { name: 'reader', hash: 'h1', hint: 'abcd', scopes: ['files:read'], origin: 'issued' };
+const reader: NewApiKey = {
+  name: 'reader',
+  hash: 'h1',
+  hint: 'abcd',
+  scopes: ['files:read'],
+  origin: 'issued',
+};
 
 describeDialects(({ open, freshUrl }) => {
   test('a key is read back as it was inserted', async () => {
     const { keys, backends } = await open();
     const backend = await backends.insert({ name: 'b', type: 'local', config: {} });
-    const key = await keys.insert({ ...reader, backendId: backend.id, pathPrefix: '/x', expiresAt: new Date(99) });
+    const key = await keys.insert({
+      ...reader,
+      backendId: backend.id,
+      pathPrefix: '/x',
+      expiresAt: new Date(99),
+    });
     expect(key).toMatchObject({
       ...reader,
       backendId: backend.id,
@@ -86,7 +97,10 @@ describeDialects(({ open, freshUrl }) => {
     const { keys } = await open();
     await keys.setEnvironmentAdmin('e1', 'aaaa');
     const generated = await keys.insert({ ...reader, hash: 'g1', scopes: ['admin'], origin: 'generated' });
-    expect(await keys.setEnvironmentAdmin('g1', 'gggg')).toMatchObject({ id: generated.id, origin: 'environment' });
+    expect(await keys.setEnvironmentAdmin('g1', 'gggg')).toMatchObject({
+      id: generated.id,
+      origin: 'environment',
+    });
     expect(await keys.list()).toHaveLength(1);
   });
 
@@ -94,7 +108,9 @@ describeDialects(({ open, freshUrl }) => {
     const url = await freshUrl();
     const hubs = [await open(url), await open(url)] as const;
     await Promise.all(
-      Array.from({ length: 12 }, (_, index) => hubs[index % 2 === 0 ? 0 : 1].keys.setEnvironmentAdmin(`e${index % 3}`, 'aaaa')),
+      Array.from({ length: 12 }, (_, index) =>
+        hubs[index % 2 === 0 ? 0 : 1].keys.setEnvironmentAdmin(`e${index % 3}`, 'aaaa'),
+      ),
     );
     expect(await hubs[0].keys.list()).toHaveLength(1);
     expect(await hubs[0].keys.countAdmins(new Date())).toBe(1);

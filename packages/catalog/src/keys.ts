@@ -64,7 +64,11 @@ export class Keys {
   }
 
   async get(id: string): Promise<ApiKey | null> {
-    const row = await this.#database.db.selectFrom('keys').selectAll().where('id', '=', id).executeTakeFirst();
+    const row = await this.#database.db
+      .selectFrom('keys')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirst();
     return row === undefined ? null : toKey(row);
   }
 
@@ -132,7 +136,11 @@ export class Keys {
     const { db, dialect } = this.#database;
     return await db.transaction().execute(async (trx) => {
       await lockForTransaction(trx, dialect, 'environmentKey');
-      const current = await trx.selectFrom('keys').selectAll().where('origin', '=', ENVIRONMENT).executeTakeFirst();
+      const current = await trx
+        .selectFrom('keys')
+        .selectAll()
+        .where('origin', '=', ENVIRONMENT)
+        .executeTakeFirst();
       if (current?.hash === hash) return toKey(current);
       if (current !== undefined) await trx.deleteFrom('keys').where('id', '=', current.id).execute();
       const granted = {

@@ -33,7 +33,9 @@ export class Meta {
     const row = await this.#database.db
       .insertInto('meta')
       .values({ key, value: make() })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet(({ ref }) => ({ value: ref('meta.value') })))
+      .onConflict((conflict) =>
+        conflict.column('key').doUpdateSet(({ ref }) => ({ value: ref('meta.value') })),
+      )
       .returning('value')
       .executeTakeFirstOrThrow();
     return row.value;

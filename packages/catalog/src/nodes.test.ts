@@ -2,12 +2,21 @@ import { expect, test } from 'vitest';
 import { describeDialects } from './dialect-fixture.ts';
 
 const mac = '52:54:00:12:34:56';
-const macOf = (index: number): string => `52:54:00:${index.toString(16).padStart(6, '0').replace(/(..)(..)(..)/, '$1:$2:$3')}`;
+const macOf = (index: number): string =>
+  `52:54:00:${index
+    .toString(16)
+    .padStart(6, '0')
+    .replace(/(..)(..)(..)/, '$1:$2:$3')}`;
 
 describeDialects(({ open, freshUrl }) => {
   test('a node is read back as it was inserted', async () => {
     const { nodes, workflows } = await open();
-    const workflow = await workflows.insert({ name: 'w', installMethod: 'kernel', architecture: 'x86_64', bootMode: 'uefi' });
+    const workflow = await workflows.insert({
+      name: 'w',
+      installMethod: 'kernel',
+      architecture: 'x86_64',
+      bootMode: 'uefi',
+    });
     const full = await nodes.insert({
       mac,
       name: 'rack 1',
@@ -23,10 +32,18 @@ describeDialects(({ open, freshUrl }) => {
       lastSeenAt: new Date(5_000_000_000_000),
       installedAt: new Date(7),
     });
-    expect(full).toMatchObject({ workflowId: workflow.id, lastSeenAt: new Date(5_000_000_000_000), model: 'model' });
+    expect(full).toMatchObject({
+      workflowId: workflow.id,
+      lastSeenAt: new Date(5_000_000_000_000),
+      model: 'model',
+    });
     expect(await nodes.get(full.id)).toEqual(full);
     expect(await nodes.getByMac(mac)).toEqual(full);
-    expect(await nodes.insert({ mac: '52:54:00:12:34:57' })).toMatchObject({ state: 'discovered', name: null, tokenHash: null });
+    expect(await nodes.insert({ mac: '52:54:00:12:34:57' })).toMatchObject({
+      state: 'discovered',
+      name: null,
+      tokenHash: null,
+    });
     expect(await nodes.get('unknown')).toBeNull();
     expect(await nodes.getByMac('unknown')).toBeNull();
   });
@@ -51,13 +68,17 @@ describeDialects(({ open, freshUrl }) => {
     const node = await nodes.insert({ mac });
     const refusal = { code: 'workflow_not_found', errors: [{ field: 'workflow_id' }] };
     await expect(nodes.update(node.id, { workflowId: 'none' })).rejects.toMatchObject(refusal);
-    await expect(nodes.insert({ mac: '52:54:00:00:00:01', workflowId: 'none' })).rejects.toMatchObject(refusal);
+    await expect(nodes.insert({ mac: '52:54:00:00:00:01', workflowId: 'none' })).rejects.toMatchObject(
+      refusal,
+    );
   });
 
   test('a patch changes what it names and nothing else', async () => {
     const { nodes } = await open();
     const node = await nodes.insert({ mac, name: 'one', vendor: 'v' });
-    expect(await nodes.update(node.id, { name: null, state: 'ignored', lastSeenAt: new Date(9) })).toMatchObject({
+    expect(
+      await nodes.update(node.id, { name: null, state: 'ignored', lastSeenAt: new Date(9) }),
+    ).toMatchObject({
       mac,
       name: null,
       vendor: 'v',
@@ -73,7 +94,12 @@ describeDialects(({ open, freshUrl }) => {
     const { nodes } = await open();
     const first = await nodes.seen({ mac, uuid: 'u', vendor: 'v', ip: '10.0.0.1', at: new Date(1_000) });
     expect(first.created).toBe(true);
-    expect(first.node).toMatchObject({ state: 'discovered', uuid: 'u', lastIp: '10.0.0.1', lastSeenAt: new Date(1_000) });
+    expect(first.node).toMatchObject({
+      state: 'discovered',
+      uuid: 'u',
+      lastIp: '10.0.0.1',
+      lastSeenAt: new Date(1_000),
+    });
     await nodes.update(first.node.id, { state: 'retired', name: 'kept' });
     const second = await nodes.seen({ mac, vendor: 'w', serial: 's', ip: null, at: new Date(2_000) });
     expect(second.created).toBe(false);
@@ -95,7 +121,9 @@ describeDialects(({ open, freshUrl }) => {
     const url = await freshUrl();
     const hubs = [await open(url), await open(url)] as const;
     const results = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => hubs[index % 2 === 0 ? 0 : 1].nodes.seen({ mac, at: new Date(index) })),
+      Array.from({ length: 20 }, (_, index) =>
+        hubs[index % 2 === 0 ? 0 : 1].nodes.seen({ mac, at: new Date(index) }),
+      ),
     );
     expect(results.filter(({ created }) => created)).toHaveLength(1);
     expect(new Set(results.map(({ node }) => node.id)).size).toBe(1);

@@ -79,18 +79,30 @@ export class Nodes {
       );
     }
     const rows = await query.execute();
-    const { total } = await all.select(({ fn }) => fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
-    const page = toPage(rows, limit, toNode, (row) => encodeTimeCursor(LIST, { at: row.created_at, id: row.id }));
+    const { total } = await all
+      .select(({ fn }) => fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow();
+    const page = toPage(rows, limit, toNode, (row) =>
+      encodeTimeCursor(LIST, { at: row.created_at, id: row.id }),
+    );
     return { ...page, total };
   }
 
   async get(id: string): Promise<Node | null> {
-    const row = await this.#database.db.selectFrom('nodes').selectAll().where('id', '=', id).executeTakeFirst();
+    const row = await this.#database.db
+      .selectFrom('nodes')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirst();
     return row === undefined ? null : toNode(row);
   }
 
   async getByMac(mac: string): Promise<Node | null> {
-    const row = await this.#database.db.selectFrom('nodes').selectAll().where('mac', '=', mac).executeTakeFirst();
+    const row = await this.#database.db
+      .selectFrom('nodes')
+      .selectAll()
+      .where('mac', '=', mac)
+      .executeTakeFirst();
     return row === undefined ? null : toNode(row);
   }
 

@@ -36,7 +36,14 @@ describeDialects(({ open }) => {
     expect(await operations.insert(full)).toEqual(full);
     expect(await operations.get(full.id)).toEqual(full);
     const least = await operations.insert({ operation: 'sync' });
-    expect(least).toMatchObject({ state: 'running', bytes: 0, success: null, duplicate: false, error: null, finishedAt: null });
+    expect(least).toMatchObject({
+      state: 'running',
+      bytes: 0,
+      success: null,
+      duplicate: false,
+      error: null,
+      finishedAt: null,
+    });
     expect(await operations.get('unknown')).toBeNull();
   });
 
@@ -81,7 +88,13 @@ describeDialects(({ open }) => {
         finishedAt: new Date(77),
         durationMs: 12,
       }),
-    ).toMatchObject({ state: 'finished', success: false, details: null, finishedAt: new Date(77), durationMs: 12 });
+    ).toMatchObject({
+      state: 'finished',
+      success: false,
+      details: null,
+      finishedAt: new Date(77),
+      durationMs: 12,
+    });
     expect(await operations.update(id, { error: null })).toMatchObject({ error: null, success: false });
     expect(await operations.update(id, {})).toEqual(await operations.get(id));
     expect(await operations.update('unknown', { bytes: 1 })).toBeNull();
@@ -174,7 +187,11 @@ describeDialects(({ open }) => {
       success: false,
       durationMs: 3_000,
       finishedAt: new Date(4_000),
-      error: { code: 'internal', message: 'The hub stopped before the operation ended. Start it again.', retryable: true },
+      error: {
+        code: 'internal',
+        message: 'The hub stopped before the operation ended. Start it again.',
+        retryable: true,
+      },
     });
     expect((await operations.get(nobodys.id))?.durationMs).toBe(0);
     expect(await operations.get(others.id)).toEqual(others);

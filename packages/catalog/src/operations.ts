@@ -155,7 +155,9 @@ export class Operations {
       );
     }
     const rows = await query.execute();
-    const { total } = await all.select(({ fn }) => fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
+    const { total } = await all
+      .select(({ fn }) => fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow();
     const page = toPage(rows, options.limit, toOperation, (row) =>
       encodeTimeCursor(LIST, { at: row.started_at, id: row.id }),
     );

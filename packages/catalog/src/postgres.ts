@@ -34,10 +34,7 @@ export function openPostgres(url: string, logger: CatalogLogger | undefined): Gu
   });
 }
 
-/**
- * Numbers and texts are all that our columns hold. On the pool, not in pg's global table: other users of pg in this
- * process keep their own ways.
- */
+// Not in pg's global table, so that other users of pg in this process keep their own ways.
 const columnTypes = new pg.TypeOverrides();
 columnTypes.setTypeParser(pg.types.builtins.INT8, parseBigint);
 
@@ -45,7 +42,10 @@ columnTypes.setTypeParser(pg.types.builtins.INT8, parseBigint);
 function parseBigint(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) {
-    throw new HoldfastError('internal', `The catalog holds the number ${text}, which is too large to be read exactly.`);
+    throw new HoldfastError(
+      'internal',
+      `The catalog holds the number ${text}, which is too large to be read exactly.`,
+    );
   }
   return value;
 }

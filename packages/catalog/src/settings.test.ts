@@ -13,7 +13,12 @@ describeDialects(({ open, freshUrl }) => {
     const { settings } = await open();
     await settings.setMany({ rate: 1000, networks: ['10.0.0.0/8'], backend: null });
     await settings.setMany({ rate: 1.5, backend: undefined, extra: { deep: [true] } });
-    expect(await settings.getAll()).toEqual({ rate: 1.5, networks: ['10.0.0.0/8'], backend: null, extra: { deep: [true] } });
+    expect(await settings.getAll()).toEqual({
+      rate: 1.5,
+      networks: ['10.0.0.0/8'],
+      backend: null,
+      extra: { deep: [true] },
+    });
     expect(await settings.version()).toBe(2);
   });
 

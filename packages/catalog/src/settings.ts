@@ -33,9 +33,15 @@ export class Settings {
       await trx
         .insertInto('settings')
         .values(rows)
-        .onConflict((conflict) => conflict.column('key').doUpdateSet(({ ref }) => ({ value: ref('excluded.value') })))
+        .onConflict((conflict) =>
+          conflict.column('key').doUpdateSet(({ ref }) => ({ value: ref('excluded.value') })),
+        )
         .execute();
-      const found = await trx.selectFrom('meta').select('value').where('key', '=', VERSION_KEY).executeTakeFirst();
+      const found = await trx
+        .selectFrom('meta')
+        .select('value')
+        .where('key', '=', VERSION_KEY)
+        .executeTakeFirst();
       const value = String(Number(found?.value ?? 0) + 1);
       await trx
         .insertInto('meta')

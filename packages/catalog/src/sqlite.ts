@@ -38,7 +38,9 @@ export async function openSqlite(path: string, logger: CatalogLogger | undefined
     connection = opened;
     const mode = await whenNotBusy(() => opened.pragma('journal_mode = WAL', { simple: true }));
     if (mode !== 'wal' && path !== ':memory:') {
-      logger?.warn(`The filesystem of ${path} does not support SQLite's WAL (journal mode ${String(mode)}): writes are slower.`);
+      logger?.warn(
+        `The filesystem of ${path} does not support SQLite's WAL (journal mode ${String(mode)}): writes are slower.`,
+      );
     }
     opened.pragma('synchronous = FULL');
     opened.pragma('foreign_keys = ON');
@@ -46,13 +48,16 @@ export async function openSqlite(path: string, logger: CatalogLogger | undefined
     opened.function('sha256_hex', { deterministic: true }, (text: unknown) =>
       createHash('sha256').update(String(text)).digest('hex'),
     );
-    const dialect = new GuardedDialect(new ImmediateSqliteDialect(new StatementCache(opened)), async (statement) => {
-      try {
-        return await whenNotBusy(statement);
-      } catch (error) {
-        throw databaseError(error);
-      }
-    });
+    const dialect = new GuardedDialect(
+      new ImmediateSqliteDialect(new StatementCache(opened)),
+      async (statement) => {
+        try {
+          return await whenNotBusy(statement);
+        } catch (error) {
+          throw databaseError(error);
+        }
+      },
+    );
     return { dialect, connection: opened };
   } catch (error) {
     connection?.close();

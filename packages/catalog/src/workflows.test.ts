@@ -26,8 +26,17 @@ describeDialects(({ open }) => {
   test('a patch changes what it names and nothing else', async () => {
     const { workflows } = await open();
     const inserted = await workflows.insert(debian);
-    const updated = await workflows.update(inserted.id, { initrdPath: null, bootUrl: 'http://x/', architecture: 'arm64' });
-    expect(updated).toMatchObject({ ...debian, initrdPath: null, bootUrl: 'http://x/', architecture: 'arm64' });
+    const updated = await workflows.update(inserted.id, {
+      initrdPath: null,
+      bootUrl: 'http://x/',
+      architecture: 'arm64',
+    });
+    expect(updated).toMatchObject({
+      ...debian,
+      initrdPath: null,
+      bootUrl: 'http://x/',
+      architecture: 'arm64',
+    });
     expect(await workflows.update('unknown', { name: 'x' })).toBeNull();
   });
 
@@ -35,7 +44,11 @@ describeDialects(({ open }) => {
     const { workflows } = await open();
     await workflows.insert(debian);
     const other = await workflows.insert({ ...debian, name: 'other' });
-    const refusal = { code: 'name_taken', message: expect.stringContaining('"debian"'), errors: [{ field: 'name' }] };
+    const refusal = {
+      code: 'name_taken',
+      message: expect.stringContaining('"debian"'),
+      errors: [{ field: 'name' }],
+    };
     await expect(workflows.insert(debian)).rejects.toMatchObject(refusal);
     await expect(workflows.update(other.id, { name: 'debian' })).rejects.toMatchObject(refusal);
   });
@@ -72,7 +85,8 @@ describeDialects(({ open }) => {
       };
       const taking = Promise.allSettled(made.map((node) => takeUpUntilRefused(node.id)));
       expect(await workflows.remove(id, { force: true })).toBe(true);
-      for (const outcome of await taking) expect(outcome).toMatchObject({ reason: { code: 'workflow_not_found' } });
+      for (const outcome of await taking)
+        expect(outcome).toMatchObject({ reason: { code: 'workflow_not_found' } });
       const { rows } = await nodes.list({ limit: 10 });
       expect(rows.map(({ workflowId }) => workflowId)).toEqual(made.map(() => null));
     }

@@ -93,6 +93,11 @@ export interface MoveOptions {
   signal?: AbortSignal;
 }
 
+export interface CopyOptions extends MoveOptions {
+  /** Lower-case hex SHA-256 that the source must have; otherwise `checksum_mismatch` and no copy is made. */
+  expectedSha256?: string;
+}
+
 export interface Usage {
   usedBytes: number;
   totalBytes: number;
@@ -144,7 +149,7 @@ export interface StorageBackend extends AsyncDisposable {
   remove(path: BackendPath, options?: { recursive?: boolean; signal?: AbortSignal }): Promise<number>;
   move?(from: BackendPath, to: BackendPath, options?: MoveOptions): Promise<StorageEntry>;
   /** Copies the bytes; the digest is computed from the bytes as they are copied. */
-  copy?(from: BackendPath, to: BackendPath, options?: MoveOptions): Promise<WriteResult>;
+  copy?(from: BackendPath, to: BackendPath, options?: CopyOptions): Promise<WriteResult>;
   makeFolder?(path: BackendPath): Promise<StorageEntry>;
   usage?(options?: { signal?: AbortSignal }): Promise<Usage>;
   /** How many children a folder has. */

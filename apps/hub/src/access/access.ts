@@ -7,6 +7,8 @@ import type { ApiKey } from '@holdfast/catalog/keys';
 import { NetworkMatcher } from './networks.ts';
 import { anonymous, hasScope, type Principal } from './principal.ts';
 
+export { anonymous, type Principal };
+
 /** How often `last_used_at` of a busy key is written. */
 const TOUCH_INTERVAL_MS = 60_000;
 /** Characters of a token shown in lists, to tell keys apart. */
@@ -81,7 +83,10 @@ export class Access {
     if (key === null) throw new HoldfastError('key_not_found', `There is no API key with the id ${id}.`);
     const isLiveAdmin = key.scopes.includes('admin') && key.revokedAt === null && !isExpired(key, now);
     if (isLiveAdmin && (await this.#catalog.keys.countAdmins(now)) <= 1) {
-      throw new HoldfastError('conflict', 'This is the last administrator key. Create another one with the scope admin first.');
+      throw new HoldfastError(
+        'conflict',
+        'This is the last administrator key. Create another one with the scope admin first.',
+      );
     }
     return (await this.#catalog.keys.revoke(id, now)) ?? key;
   }
@@ -90,7 +95,11 @@ export class Access {
    * The caller behind a request, if the endpoint lets them in.
    * @throws HoldfastError `unauthenticated` or `forbidden`
    */
-  async admit(access: EndpointAccess, authorization: string | undefined, address: string): Promise<Principal> {
+  async admit(
+    access: EndpointAccess,
+    authorization: string | undefined,
+    address: string,
+  ): Promise<Principal> {
     const known = this.admitAnonymous(access, authorization, address);
     if (known !== null) return known;
     if (authorization === undefined) {
@@ -109,7 +118,11 @@ export class Access {
   }
 
   /** The synchronous part of `admit`, for callers without a credential where none is needed; null: ask `admit`. */
-  admitAnonymous(access: EndpointAccess, authorization: string | undefined, address: string): Principal | null {
+  admitAnonymous(
+    access: EndpointAccess,
+    authorization: string | undefined,
+    address: string,
+  ): Principal | null {
     if (access === 'anonymous') return anonymous;
     if (access === 'boot' && authorization === undefined && this.#networks.matches(address)) return anonymous;
     return null;

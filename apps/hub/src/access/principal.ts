@@ -42,7 +42,10 @@ export function reaches(principal: Principal, backendId: string, path: string): 
 export function requireReach(principal: Principal, backendId: string, path: string): void {
   if (reaches(principal, backendId, path)) return;
   const limit = principal.pathPrefix === null ? 'another backend' : `${principal.pathPrefix} of its backend`;
-  throw new HoldfastError('forbidden', `The API key "${principal.actor}" is limited to ${limit}; ${path} is outside.`);
+  throw new HoldfastError(
+    'forbidden',
+    `The API key "${principal.actor}" is limited to ${limit}; ${path} is outside.`,
+  );
 }
 
 /** @throws HoldfastError `forbidden` */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import type { Backend } from '@holdfast/catalog/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { Catalog } from '@holdfast/catalog/catalog';
@@ -9,6 +10,8 @@ import type { Metrics } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
 import { seal, unseal } from './seal.ts';
 import { definitionOf } from './types.ts';
+
+const openedSecrets = z.record(z.string(), z.string());
 
 export type BackendStatus = 'online' | 'offline' | 'error';
 
@@ -73,7 +76,9 @@ export class Backends {
   }
 
   list(): LiveBackend[] {
-    return [...this.#entries.values()].toSorted((a, b) => a.row.createdAt.getTime() - b.row.createdAt.getTime());
+    return [...this.#entries.values()].toSorted(
+      (a, b) => a.row.createdAt.getTime() - b.row.createdAt.getTime(),
+    );
   }
 
   /** @throws HoldfastError `backend_not_found` */
@@ -86,7 +91,12 @@ export class Backends {
   }
 
   /** @throws HoldfastError `name_taken`, `conflict` (the volume is another backend's), `validation_failed` */
-  async create(request: { name: string; type: Backend['type']; config: JsonObject; createRoot?: boolean }): Promise<LiveBackend> {
+  async create(request: {
+    name: string;
+    type: Backend['type'];
+    config: JsonObject;
+    createRoot?: boolean;
+  }): Promise<LiveBackend> {
     const definition = definitionOf(request.type);
     if ((await this.#catalog.backends.getByName(request.name)) !== null) throw nameTaken(request.name);
     const { volumeId } = await definition.prepare(request.config, { create: request.createRoot ?? false });
@@ -142,9 +152,13 @@ export class Backends {
   async remove(id: string, options: { force: boolean }): Promise<void> {
     const entry = this.#entry(id);
     const settings = this.#settings.current;
-    const uses = (['default_boot_backend_id', 'default_ingest_backend_id'] as const).filter((key) => settings[key] === id);
+    const uses = (['default_boot_backend_id', 'default_ingest_backend_id'] as const).filter(
+      (key) => settings[key] === id,
+    );
     if (uses.length > 0 && !options.force) {
-      const roles = uses.map((key) => (key === 'default_boot_backend_id' ? 'boot backend' : 'ingest backend')).join(' and the ');
+      const roles = uses
+        .map((key) => (key === 'default_boot_backend_id' ? 'boot backend' : 'ingest backend'))
+        .join(' and the ');
       throw new HoldfastError(
         'backend_in_use',
         `"${entry.row.name}" is the ${roles}. Set ${uses.join(' and ')} to another backend or null by PATCH /api/v1/system/settings first, or delete with ?force=true.`,
@@ -183,7 +197,14 @@ export class Backends {
       volumeId: row.volumeId ?? '',
       hubId: this.#hubId,
     });
-    return { row, storage, status: 'offline', statusMessage: 'not checked since the hub started', checkedAt: null, usage: null };
+    return {
+      row,
+      storage,
+      status: 'offline',
+      statusMessage: 'not checked since the hub started',
+      checkedAt: null,
+      usage: null,
+    };
   }
 
   async #recover(entry: Entry): Promise<void> {
@@ -195,7 +216,10 @@ export class Backends {
         this.#logger.warn({ backend: entry.row.name, ...swept }, 'removed what interrupted writes had left');
       }
     } catch (error) {
-      this.#logger.error({ backend: entry.row.name, err: error }, 'the start-up sweep failed; it is tried again at the next start');
+      this.#logger.error(
+        { backend: entry.row.name, err: error },
+        'the start-up sweep failed; it is tried again at the next start',
+      );
     }
   }
 
@@ -241,12 +265,14 @@ export class Backends {
   }
 
   #sealSecrets(id: string, secrets: Record<string, string>): string | null {
-    return Object.keys(secrets).length === 0 ? null : seal(this.#sealingKey, `backend:${id}`, JSON.stringify(secrets));
+    return Object.keys(secrets).length === 0
+      ? null
+      : seal(this.#sealingKey, `backend:${id}`, JSON.stringify(secrets));
   }
 
   #openSecrets(row: Backend): Record<string, string> {
     if (row.sealedSecrets === null) return {};
-    return JSON.parse(unseal(this.#sealingKey, `backend:${row.id}`, row.sealedSecrets)) as Record<string, string>;
+    return openedSecrets.parse(JSON.parse(unseal(this.#sealingKey, `backend:${row.id}`, row.sealedSecrets)));
   }
 }
 

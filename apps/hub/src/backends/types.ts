@@ -26,7 +26,8 @@ const localConfig = z.object({ root: z.string() });
 
 const local: BackendTypeDefinition = {
   secretFields: [],
-  prepare: (config, options) => prepareLocalRoot({ root: localConfig.parse(config).root, create: options.create }),
+  prepare: (config, options) =>
+    prepareLocalRoot({ root: localConfig.parse(config).root, create: options.create }),
   open: ({ config, volumeId, hubId }) =>
     createLocalBackend({ root: localConfig.parse(config).root, volumeId, ownerId: hubId }),
 };
@@ -37,7 +38,11 @@ const definitions: Partial<Record<string, BackendTypeDefinition>> = { local };
 export function definitionOf(type: string): BackendTypeDefinition {
   const definition = definitions[type];
   if (definition !== undefined) return definition;
-  throw new HoldfastError('validation_failed', `This hub has no backends of type ${type}; it has ${Object.keys(definitions).join(', ')}.`, {
-    errors: [{ field: 'type', message: 'unknown' }],
-  });
+  throw new HoldfastError(
+    'validation_failed',
+    `This hub has no backends of type ${type}; it has ${Object.keys(definitions).join(', ')}.`,
+    {
+      errors: [{ field: 'type', message: 'unknown' }],
+    },
+  );
 }

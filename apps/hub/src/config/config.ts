@@ -27,15 +27,50 @@ export interface HubConfig {
 /** Name of each setting as flag, environment variable and key of holdfast.toml, with what it means. */
 const settings = [
   { key: 'data', env: 'HOLDFAST_DATA', flag: '--data <folder>', help: 'data directory (default ./data)' },
-  { key: 'host', env: 'HOLDFAST_HOST', flag: '--host <address>', help: 'address to listen on (default 127.0.0.1)' },
-  { key: 'port', env: 'HOLDFAST_PORT', flag: '--port <number>', help: 'port to listen on, 0 for any free one (default 8080)' },
-  { key: 'public_url', env: 'HOLDFAST_PUBLIC_URL', flag: '--public-url <url>', help: 'the URL that boot scripts point to' },
-  { key: 'database_url', env: 'HOLDFAST_DATABASE_URL', flag: '--database-url <url>', help: 'postgres://… (default: SQLite in the data directory)' },
+  {
+    key: 'host',
+    env: 'HOLDFAST_HOST',
+    flag: '--host <address>',
+    help: 'address to listen on (default 127.0.0.1)',
+  },
+  {
+    key: 'port',
+    env: 'HOLDFAST_PORT',
+    flag: '--port <number>',
+    help: 'port to listen on, 0 for any free one (default 8080)',
+  },
+  {
+    key: 'public_url',
+    env: 'HOLDFAST_PUBLIC_URL',
+    flag: '--public-url <url>',
+    help: 'the URL that boot scripts point to',
+  },
+  {
+    key: 'database_url',
+    env: 'HOLDFAST_DATABASE_URL',
+    flag: '--database-url <url>',
+    help: 'postgres://… (default: SQLite in the data directory)',
+  },
   { key: 'admin_key', env: 'HOLDFAST_ADMIN_KEY', flag: null, help: '' },
   { key: 'secret_key', env: 'HOLDFAST_SECRET_KEY', flag: null, help: '' },
-  { key: 'tls_cert', env: 'HOLDFAST_TLS_CERT', flag: '--tls-cert <file>', help: 'certificate chain in PEM; reloaded when it changes' },
-  { key: 'tls_key', env: 'HOLDFAST_TLS_KEY', flag: '--tls-key <file>', help: 'private key in PEM; reloaded when it changes' },
-  { key: 'log_level', env: 'HOLDFAST_LOG_LEVEL', flag: '--log-level <level>', help: 'trace, debug, info, warn, error or silent (default info)' },
+  {
+    key: 'tls_cert',
+    env: 'HOLDFAST_TLS_CERT',
+    flag: '--tls-cert <file>',
+    help: 'certificate chain in PEM; reloaded when it changes',
+  },
+  {
+    key: 'tls_key',
+    env: 'HOLDFAST_TLS_KEY',
+    flag: '--tls-key <file>',
+    help: 'private key in PEM; reloaded when it changes',
+  },
+  {
+    key: 'log_level',
+    env: 'HOLDFAST_LOG_LEVEL',
+    flag: '--log-level <level>',
+    help: 'trace, debug, info, warn, error or silent (default info)',
+  },
 ] as const;
 
 type SettingKey = (typeof settings)[number]['key'];
@@ -91,7 +126,8 @@ export function loadConfig({ argv, env, cwd, version }: ConfigSources): HubConfi
     const fromEnv = env[variable] === '' ? undefined : env[variable];
     if (flag !== undefined) [values[key], origin[key]] = [flag, `--${key.replaceAll('_', '-')}`];
     else if (fromEnv !== undefined) [values[key], origin[key]] = [fromEnv, variable];
-    else if (fromFile[key] !== undefined) [values[key], origin[key]] = [fromFile[key], `holdfast.toml: ${key}`];
+    else if (fromFile[key] !== undefined)
+      [values[key], origin[key]] = [fromFile[key], `holdfast.toml: ${key}`];
   }
   const parsed = valuesSchema.safeParse(values);
   if (!parsed.success) {
@@ -99,11 +135,16 @@ export function loadConfig({ argv, env, cwd, version }: ConfigSources): HubConfi
       field: origin[String(issue.path[0])] ?? String(issue.path[0]),
       message: issue.message,
     }));
-    throw new HoldfastError('validation_failed', errors.map((e) => `${e.field}: ${e.message}`).join('; '), { errors });
+    throw new HoldfastError('validation_failed', errors.map((e) => `${e.field}: ${e.message}`).join('; '), {
+      errors,
+    });
   }
   const value = parsed.data;
   if ((value.tls_cert === undefined) !== (value.tls_key === undefined)) {
-    throw new HoldfastError('validation_failed', 'HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together: set both or none.');
+    throw new HoldfastError(
+      'validation_failed',
+      'HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together: set both or none.',
+    );
   }
   const dataDir = resolve(cwd, value.data);
   return {
@@ -152,7 +193,9 @@ function readTomlFile(file: string, required: boolean): Record<string, unknown> 
     text = readFileSync(file, 'utf8');
   } catch (error) {
     if (!required && error instanceof Error && 'code' in error && error.code === 'ENOENT') return {};
-    throw new HoldfastError('validation_failed', `The configuration file ${file} cannot be read.`, { cause: error });
+    throw new HoldfastError('validation_failed', `The configuration file ${file} cannot be read.`, {
+      cause: error,
+    });
   }
   let table: Record<string, unknown>;
   try {

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { readOrCreateOnce } from './secrets.ts';
@@ -20,7 +29,11 @@ export function takeDataDir(path: string): DataDir {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new HoldfastError('validation_failed', `The data directory ${path} cannot be made; check the path and its permissions.`, { cause: error });
+    throw new HoldfastError(
+      'validation_failed',
+      `The data directory ${path} cannot be made; check the path and its permissions.`,
+      { cause: error },
+    );
   }
   const pidFile = join(path, 'hub.pid');
   takePidFile(pidFile, path);
@@ -49,11 +62,17 @@ function takePidFile(pidFile: string, dataDir: string): void {
       }
       const holder = readHolder(pidFile);
       if (holder !== null && holder.pid !== process.pid && startTime(holder.pid) === holder.startTime) {
-        throw new HoldfastError('conflict', `Another hub (process ${holder.pid}) is using ${dataDir}. Stop it, or choose another HOLDFAST_DATA.`);
+        throw new HoldfastError(
+          'conflict',
+          `Another hub (process ${holder.pid}) is using ${dataDir}. Stop it, or choose another HOLDFAST_DATA.`,
+        );
       }
       rmSync(pidFile, { force: true });
     }
-    throw new HoldfastError('conflict', `${pidFile} keeps changing hands; is another hub starting in ${dataDir}?`);
+    throw new HoldfastError(
+      'conflict',
+      `${pidFile} keeps changing hands; is another hub starting in ${dataDir}?`,
+    );
   } finally {
     unlinkSync(staged);
   }

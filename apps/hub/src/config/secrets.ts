@@ -1,5 +1,14 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { HoldfastError } from '@holdfast/contract/errors';
 
@@ -16,9 +25,13 @@ export interface HubSecrets {
  * @throws HoldfastError `validation_failed` when the file cannot be read or is too short
  */
 export function loadSecrets(dataDir: string, secretKey: string | null): HubSecrets {
-  const source = secretKey ?? readOrCreateOnce(join(dataDir, 'secret.key'), () => randomBytes(32).toString('base64url'));
+  const source =
+    secretKey ?? readOrCreateOnce(join(dataDir, 'secret.key'), () => randomBytes(32).toString('base64url'));
   if (source.length < 32) {
-    throw new HoldfastError('validation_failed', `The secret key in ${join(dataDir, 'secret.key')} is too short; restore it from a backup.`);
+    throw new HoldfastError(
+      'validation_failed',
+      `The secret key in ${join(dataDir, 'secret.key')} is too short; restore it from a backup.`,
+    );
   }
   const sealingKey = createHash('sha256').update('holdfast sealing key\0').update(source).digest();
   return { sealingKey, sealingKeyCheck: createHmac('sha256', sealingKey).update('check').digest('hex') };
@@ -30,7 +43,9 @@ export function readOrCreateOnce(file: string, create: () => string): string {
     return readFileSync(file, 'utf8').trim();
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
-      throw new HoldfastError('validation_failed', `${file} cannot be read; check its owner and mode.`, { cause: error });
+      throw new HoldfastError('validation_failed', `${file} cannot be read; check its owner and mode.`, {
+        cause: error,
+      });
     }
   }
   const staged = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;

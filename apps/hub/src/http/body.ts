@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HoldfastError } from '@holdfast/contract/errors';
 
 /** A JSON or form body may be this large, in bytes. */
-export const MAX_JSON_BYTES = 1024 * 1024;
+const MAX_JSON_BYTES = 1024 * 1024;
 /** A body that sends nothing for this long is given up. */
-export const BODY_IDLE_MS = 60_000;
+const BODY_IDLE_MS = 60_000;
 
 /** Marks a request whose client waits for `100 Continue` before it sends its body. */
 const waitsForContinue = new WeakMap<IncomingMessage, ServerResponse>();
@@ -18,22 +18,32 @@ export function deferContinue(request: IncomingMessage, response: ServerResponse
  * The request's body as it arrives, with backpressure.
  * Throws `incomplete_body` when the client goes away or stalls for `idleMs` before the end.
  */
-export async function* readBody(request: IncomingMessage, idleMs = BODY_IDLE_MS): AsyncGenerator<Buffer, void, void> {
+export async function* readBody(
+  request: IncomingMessage,
+  idleMs = BODY_IDLE_MS,
+): AsyncGenerator<Buffer, void, void> {
   waitsForContinue.get(request)?.writeContinue();
   waitsForContinue.delete(request);
   const onIdle = (): void => {
-    request.destroy(new HoldfastError('incomplete_body', `The body stopped arriving for ${idleMs / 1000} seconds.`));
+    request.destroy(
+      new HoldfastError('incomplete_body', `The body stopped arriving for ${idleMs / 1000} seconds.`),
+    );
   };
   const timer = setTimeout(onIdle, idleMs);
   try {
-    for await (const chunk of request) {
+    // A refusal must still reach the client over this connection, so leaving early does not destroy the request.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       clearTimeout(timer);
-      yield chunk as Buffer;
+      if (Buffer.isBuffer(chunk)) yield chunk;
       timer.refresh();
     }
   } catch (error) {
     if (error instanceof HoldfastError) throw error;
-    throw new HoldfastError('incomplete_body', 'The connection was closed before the whole body arrived; nothing was changed.', { cause: error });
+    throw new HoldfastError(
+      'incomplete_body',
+      'The connection was closed before the whole body arrived; nothing was changed.',
+      { cause: error },
+    );
   } finally {
     clearTimeout(timer);
   }
@@ -67,7 +77,8 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
 
 /** Reads a body of at most `maxBytes` as UTF-8. @throws HoldfastError `too_large` */
 export async function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
-  const refusal = (): HoldfastError => new HoldfastError('too_large', `This body may have at most ${maxBytes} bytes.`);
+  const refusal = (): HoldfastError =>
+    new HoldfastError('too_large', `This body may have at most ${maxBytes} bytes.`);
   if ((declaredLength(request) ?? 0) > maxBytes) throw refusal();
   const chunks: Buffer[] = [];
   let size = 0;

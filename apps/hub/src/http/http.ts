@@ -1,13 +1,20 @@
 import { readFileSync, watchFile, unwatchFile } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  createServer as createPlainServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { Server as TlsServer } from 'node:tls';
 import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { errorCatalogue, HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import { errorCatalogue, HoldfastError, isErrorCode, isHoldfastError } from '@holdfast/contract/errors';
 import { toProblem } from '@holdfast/contract/problem';
-import type { Access } from '../access/access.ts';
-import { anonymous } from '../access/principal.ts';
+import { anonymous, type Access } from '../access/access.ts';
+
 import type { Metrics } from '../metrics.ts';
 import { deferContinue } from './body.ts';
 import { methodsOf } from './methods.ts';
@@ -22,6 +29,8 @@ export interface HttpOptions {
 
 /** How long a refused upload may go on sending before its connection is cut, in milliseconds. */
 const LINGER_MS = 5_000;
+/** An idle connection is kept this long for the next request, in milliseconds. */
+const KEEP_ALIVE_MS = 72_000;
 
 /**
  * The HTTP server without its routes: request ids, admission, errors as problem+json, metrics.
@@ -31,15 +40,16 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
   const { access, logger } = options;
   const app = Fastify({
     logger: false, // the hub logs by itself: a logger a request would cost more than answering a small file
-    forceCloseConnections: false,
-    requestTimeout: 0, // uploads may take hours; bodies have an idle guard of their own
-    keepAliveTimeout: 72_000,
+    serverFactory: (handler) => createServer(options.tls, handler),
     bodyLimit: Number.MAX_SAFE_INTEGER, // bodies are read as streams; small ones are limited where they are parsed
+    rewriteUrl: singleSlashes,
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(error, request, reply, logger);
+    },
     genReqId: requestId,
     requestIdHeader: false,
-    routerOptions: { maxParamLength: 16_384, ignoreDuplicateSlashes: false },
-    ...(options.tls === null ? {} : { https: readTls(options.tls) }),
-  } as object) as unknown as FastifyInstance;
+    routerOptions: { maxParamLength: 16_384 },
+  });
   if (options.tls !== null) reloadTls(app, options.tls, logger);
 
   app.removeAllContentTypeParsers();
@@ -49,7 +59,7 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
     app.server.emit('request', request, response);
   });
 
-  app.decorateRequest('principal', null as never);
+  app.decorateRequest('principal');
   app.decorateRequest('arrivedAt', 0);
   app.addHook('onRoute', (route) => {
     if (route.config?.endpoint === undefined) {
@@ -67,13 +77,17 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
       done(new HoldfastError('shutting_down', 'The hub is shutting down; try again in a few seconds.'));
       return;
     }
-    if (endpoint === undefined) return done(); // no such route: the not-found handler answers
+    if (endpoint === undefined) {
+      done(); // no such route: the not-found handler answers
+      return;
+    }
     const authorization = request.headers.authorization;
     const address = request.socket.remoteAddress ?? '';
     const known = access.admitAnonymous(endpoint.access, authorization, address);
     if (known !== null) {
       request.principal = known;
-      return done();
+      done();
+      return;
     }
     access.admit(endpoint.access, authorization, address).then(
       (principal) => {
@@ -99,10 +113,16 @@ export function measureRequests(scope: FastifyInstance, metrics: Metrics): void 
 }
 
 /** Answers an error as problem+json; on a half-sent answer the connection is cut instead. */
-export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): void {
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): void {
   const problem = toProblem(normalise(error), request.id);
-  const details = { request_id: request.id, method: request.method, path: request.url.split('?')[0], code: problem.code };
-  if (problem.status >= 500 && problem.status !== 503 && problem.status !== 507) logger.error({ ...details, err: error }, problem.detail);
+  const details = {
+    request_id: request.id,
+    method: request.method,
+    path: request.url.split('?')[0],
+    code: problem.code,
+  };
+  if (problem.status >= 500 && problem.status !== 503 && problem.status !== 507)
+    logger.error({ ...details, err: error }, problem.detail);
   else logger.debug(details, problem.detail);
   const raw = reply.raw;
   if (raw.headersSent || reply.sent) {
@@ -118,7 +138,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     'Cache-Control': 'no-store',
   };
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="holdfast"';
-  if ((problem.status === 503 || problem.status === 429) && !raw.hasHeader('Retry-After')) headers['Retry-After'] = '5';
+  if ((problem.status === 503 || problem.status === 429) && !raw.hasHeader('Retry-After'))
+    headers['Retry-After'] = '5';
   reply.hijack();
   raw.writeHead(problem.status, headers);
   raw.end(request.method === 'HEAD' ? undefined : body);
@@ -127,7 +148,10 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** A refused upload must not keep its connection busy with a body that nobody reads. */
 function lingerThenClose(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete || request.readableEnded) return;
-  const hasBody = request.headers['content-length'] !== undefined ? request.headers['content-length'] !== '0' : request.headers['transfer-encoding'] !== undefined;
+  const hasBody =
+    request.headers['content-length'] !== undefined
+      ? request.headers['content-length'] !== '0'
+      : request.headers['transfer-encoding'] !== undefined;
   if (!hasBody) return;
   response.setHeader('Connection', 'close');
   const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
@@ -142,7 +166,9 @@ function normalise(error: unknown): unknown {
   }
   const status = 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
   if (status >= 400 && status < 500) {
-    const known = (Object.keys(errorCatalogue) as (keyof typeof errorCatalogue)[]).find((name) => errorCatalogue[name].status === status);
+    const known = Object.keys(errorCatalogue)
+      .filter(isErrorCode)
+      .find((name) => errorCatalogue[name].status === status);
     return new HoldfastError(known ?? 'invalid_request', error.message, { cause: error });
   }
   return error;
@@ -152,9 +178,21 @@ function notFound(request: FastifyRequest): HoldfastError {
   const path = request.url.split('?')[0] ?? '';
   const methods = methodsOf(path);
   if (methods.length > 0) {
-    return new HoldfastError('method_not_allowed', `${request.method} is not possible on ${path}; use ${methods.join(' or ')}.`);
+    return new HoldfastError(
+      'method_not_allowed',
+      `${request.method} is not possible on ${path}; use ${methods.join(' or ')}.`,
+    );
   }
   return new HoldfastError('not_found', `There is nothing at ${path}; the API is described at /docs.`);
+}
+
+/** Firmware joins paths carelessly: `//api/v1//files` means the same as one slash each. The query stays as it is. */
+function singleSlashes(request: { url?: string }): string {
+  const url = request.url ?? '/';
+  if (!url.includes('//')) return url;
+  const end = url.indexOf('?');
+  const path = end === -1 ? url : url.slice(0, end);
+  return path.replace(/\/{2,}/g, '/') + (end === -1 ? '' : url.slice(end));
 }
 
 /** The caller's request id when it is harmless in a log line, else a new one. */
@@ -163,12 +201,22 @@ function requestId(request: { headers: IncomingMessage['headers'] }): string {
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
+/** Uploads may take hours: no time limit on a whole request; bodies have an idle guard of their own. */
+function createServer(tls: HttpOptions['tls'], handler: RequestListener): Server {
+  const server = tls === null ? createPlainServer(handler) : createTlsServer(readTls(tls), handler);
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  return server;
+}
+
 function readTls(files: { certFile: string; keyFile: string }): { cert: Buffer; key: Buffer } {
   try {
     return { cert: readFileSync(files.certFile), key: readFileSync(files.keyFile) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new HoldfastError('validation_failed', `The TLS certificate or key cannot be read: ${reason}`, { cause: error });
+    throw new HoldfastError('validation_failed', `The TLS certificate or key cannot be read: ${reason}`, {
+      cause: error,
+    });
   }
 }
 
@@ -181,7 +229,8 @@ function reloadTls(app: FastifyInstance, files: { certFile: string; keyFile: str
       logger.error({ err: error }, 'the changed TLS certificate cannot be used; the former one stays');
     }
   };
-  for (const file of [files.certFile, files.keyFile]) watchFile(file, { interval: 5_000, persistent: false }, reload);
+  for (const file of [files.certFile, files.keyFile])
+    watchFile(file, { interval: 5_000, persistent: false }, reload);
   app.addHook('onClose', async () => {
     for (const file of [files.certFile, files.keyFile]) unwatchFile(file, reload);
   });

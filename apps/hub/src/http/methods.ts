@@ -5,7 +5,13 @@ const patterns = Object.values(endpoints).map((endpoint) => ({
   pattern: new RegExp(
     `^${endpoint.path
       .split(/(\{[^}]+\})/)
-      .map((part) => (part.startsWith('{') ? (part.endsWith('*}') ? '.*' : '[^/]+') : part.replace(/[.*+?^$()|[\]\\]/g, '\\$&')))
+      .map((part) =>
+        part.startsWith('{')
+          ? part.endsWith('*}')
+            ? '.*'
+            : '[^/]+'
+          : part.replace(/[.*+?^$()|[\]\\]/g, '\\$&'),
+      )
       .join('')}$`,
   ),
 }));

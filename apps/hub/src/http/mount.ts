@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { BodySpec, Endpoint, ParsedOf } from '@holdfast/contract/endpoint';
 import { HoldfastError } from '@holdfast/contract/errors';
-import type { Principal } from '../access/principal.ts';
+import type { Principal } from '../access/access.ts';
 import { readJson } from './body.ts';
 
 declare module 'fastify' {
@@ -17,7 +17,11 @@ declare module 'fastify' {
 }
 
 /** What a route's handler is given: everything parsed, and the caller. */
-export interface Call<P extends z.ZodType | undefined, Q extends z.ZodType | undefined, B extends BodySpec | undefined> {
+export interface Call<
+  P extends z.ZodType | undefined,
+  Q extends z.ZodType | undefined,
+  B extends BodySpec | undefined,
+> {
   params: ParsedOf<P>;
   query: ParsedOf<Q>;
   body: B extends z.ZodType ? z.output<B> : undefined;
@@ -50,20 +54,24 @@ export function mount<
   Q extends z.ZodType | undefined,
   B extends BodySpec | undefined,
   R extends BodySpec | undefined,
->(app: FastifyInstance, endpoint: Endpoint<P, Q, B, R>, handler: (call: Call<P, Q, B>) => Promise<unknown>): void {
+>(
+  app: FastifyInstance,
+  endpoint: Endpoint<P, Q, B, R>,
+  handler: (call: Call<P, Q, B>) => Promise<unknown>,
+): void {
   app.route({
     method: endpoint.method,
     url: routerPath(endpoint.path),
-    config: { endpoint: endpoint as Endpoint },
+    config: { endpoint },
     handler: async (request, reply) => {
       const params = parsePart(endpoint.params, request.params);
       const query = parsePart(endpoint.query, request.query);
       const body = await parseBody(endpoint.body, request);
       let signal: AbortSignal | undefined;
       const result = await handler({
-        params: params as ParsedOf<P>,
-        query: query as ParsedOf<Q>,
-        body: body as Call<P, Q, B>['body'],
+        params,
+        query,
+        body,
         principal: request.principal,
         get signal() {
           return (signal ??= closeSignal(reply));
@@ -82,7 +90,7 @@ export function mount<
 export function mountRaw(
   app: FastifyInstance,
   endpoint: Endpoint,
-  handler: (request: FastifyRequest, reply: FastifyReply) => void | Promise<void>,
+  handler: (request: FastifyRequest, reply: FastifyReply) => Promise<void> | undefined,
 ): void {
   app.route({
     method: endpoint.method,
@@ -101,17 +109,22 @@ function routerPath(path: string): string {
 }
 
 /** @throws ZodError, which is answered as `validation_failed` with the fields named */
+function parsePart<S extends z.ZodType | undefined>(schema: S | undefined, value: unknown): ParsedOf<S>;
 function parsePart(schema: z.ZodType | undefined, value: unknown): unknown {
   return schema?.parse(value ?? {});
 }
 
+async function parseBody<B extends BodySpec | undefined>(
+  spec: B | undefined,
+  request: FastifyRequest,
+): Promise<B extends z.ZodType ? z.output<B> : undefined>;
 async function parseBody(spec: BodySpec | undefined, request: FastifyRequest): Promise<unknown> {
   if (spec === undefined || !(spec instanceof z.ZodType)) return undefined;
   return parsePart(spec, await readJson(request.raw));
 }
 
 /** Aborts when the connection closes before the answer was finished. (Fastify's own signal fires when the body ends.) */
-export function closeSignal(reply: FastifyReply): AbortSignal {
+function closeSignal(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) {

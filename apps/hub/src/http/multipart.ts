@@ -17,7 +17,10 @@ export interface UploadBody {
 export async function openUploadBody(request: IncomingMessage): Promise<UploadBody> {
   const length = declaredLength(request);
   if (length === undefined && request.headers['transfer-encoding'] === undefined) {
-    throw new HoldfastError('length_required', 'The request has no body: send Content-Length (0 for an empty file) or a chunked body.');
+    throw new HoldfastError(
+      'length_required',
+      'The request has no body: send Content-Length (0 for an empty file) or a chunked body.',
+    );
   }
   const type = request.headers['content-type'] ?? '';
   if (!/^multipart\/form-data\b/i.test(type)) return { source: readBody(request), length };
@@ -27,16 +30,27 @@ export async function openUploadBody(request: IncomingMessage): Promise<UploadBo
 async function formFile(request: IncomingMessage, contentType: string): Promise<AsyncIterable<Uint8Array>> {
   let form: BusboyInstance;
   try {
-    form = new Busboy({ headers: { ...request.headers, 'content-type': contentType }, limits: { files: 1, fields: 20, fieldSize: 64 * 1024 } });
+    form = new Busboy({
+      headers: { ...request.headers, 'content-type': contentType },
+      limits: { files: 1, fields: 20, fieldSize: 64 * 1024 },
+    });
   } catch (error) {
-    throw new HoldfastError('invalid_request', 'The multipart body has no boundary in its Content-Type.', { cause: error });
+    throw new HoldfastError('invalid_request', 'The multipart body has no boundary in its Content-Type.', {
+      cause: error,
+    });
   }
   const body = Readable.from(readBody(request), { objectMode: false });
   return new Promise((resolve, reject) => {
     let found = false;
     const refuse = (error: unknown): void => {
       body.destroy();
-      reject(error instanceof HoldfastError ? error : new HoldfastError('invalid_request', 'The multipart body is malformed or ended early.', { cause: error }));
+      reject(
+        error instanceof HoldfastError
+          ? error
+          : new HoldfastError('invalid_request', 'The multipart body is malformed or ended early.', {
+              cause: error,
+            }),
+      );
     };
     form.on('file', (field, stream) => {
       if (field !== 'file' || found) {
@@ -47,7 +61,12 @@ async function formFile(request: IncomingMessage, contentType: string): Promise<
       resolve(partBytes(stream, body, form));
     });
     form.once('finish', () => {
-      if (!found) reject(new HoldfastError('invalid_request', 'The form has no part named "file".', { errors: [{ field: 'file', message: 'is required' }] }));
+      if (!found)
+        reject(
+          new HoldfastError('invalid_request', 'The form has no part named "file".', {
+            errors: [{ field: 'file', message: 'is required' }],
+          }),
+        );
     });
     form.once('error', refuse);
     body.once('error', (error) => {
@@ -59,7 +78,11 @@ async function formFile(request: IncomingMessage, contentType: string): Promise<
 }
 
 /** The bytes of the part; a part whose closing boundary never arrives is an error, so that a cut form never looks complete. */
-async function* partBytes(part: BusboyFileStream, body: Readable, form: BusboyInstance): AsyncGenerator<Uint8Array, void, void> {
+async function* partBytes(
+  part: BusboyFileStream,
+  body: Readable,
+  form: BusboyInstance,
+): AsyncGenerator<Uint8Array, void, void> {
   let failure: unknown;
   const fail = (error: unknown): void => {
     failure ??= error;
@@ -68,7 +91,7 @@ async function* partBytes(part: BusboyFileStream, body: Readable, form: BusboyIn
   body.once('error', fail);
   form.once('error', fail);
   try {
-    for await (const chunk of part) yield chunk as Uint8Array;
+    for await (const chunk of part) if (Buffer.isBuffer(chunk)) yield chunk;
   } catch (error) {
     throw asIncomplete(failure ?? error);
   }
@@ -77,5 +100,9 @@ async function* partBytes(part: BusboyFileStream, body: Readable, form: BusboyIn
 
 function asIncomplete(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
-  return new HoldfastError('incomplete_body', 'The multipart body ended early or is malformed; nothing was changed.', { cause: error });
+  return new HoldfastError(
+    'incomplete_body',
+    'The multipart body ended early or is malformed; nothing was changed.',
+    { cause: error },
+  );
 }

@@ -1,5 +1,7 @@
 import { Cron } from 'croner';
-import type { HubContext } from '../context.ts';
+import type { Logger } from 'pino';
+import type { Catalog } from '@holdfast/catalog/catalog';
+import type { Settings } from '../settings.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** The operation log never grows beyond this many lines. */
@@ -9,7 +11,7 @@ const MOST_OPERATIONS = 1_000_000;
 export class Housekeeping implements Disposable {
   readonly #job: Cron;
 
-  constructor({ catalog, settings, logger }: Pick<HubContext, 'catalog' | 'settings' | 'logger'>) {
+  constructor({ catalog, settings, logger }: { catalog: Catalog; settings: Settings; logger: Logger }) {
     this.#job = new Cron('17 * * * *', { protect: true, unref: true }, async () => {
       try {
         const olderThan = new Date(Date.now() - settings.current.operation_retention_days * DAY_MS);

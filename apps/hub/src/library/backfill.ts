@@ -44,7 +44,11 @@ export class Backfill {
 
   /** @throws HoldfastError `backend_not_found`, `conflict` while one is running */
   async start(request: BackfillRequest, actor: string): Promise<Operation> {
-    if (this.#running) throw new HoldfastError('conflict', 'A backfill is already running; see GET /api/v1/operations?operation=sync.');
+    if (this.#running)
+      throw new HoldfastError(
+        'conflict',
+        'A backfill is already running; see GET /api/v1/operations?operation=sync.',
+      );
     if (request.backendId !== undefined) this.#backends.get(request.backendId);
     this.#running = true;
     try {
@@ -63,7 +67,12 @@ export class Backfill {
         rate_limit_mbps: request.rateLimitMbps ?? null,
         cursor: null,
       };
-      const running = await this.#operations.start({ operation: 'sync', actor, backendId: request.backendId ?? null, details: { ...details } });
+      const running = await this.#operations.start({
+        operation: 'sync',
+        actor,
+        backendId: request.backendId ?? null,
+        details: { ...details },
+      });
       this.#spawn(running, details);
       return running.row;
     } catch (error) {
@@ -97,9 +106,12 @@ export class Backfill {
   async #run(running: RunningOperation, details: BackfillDetails, signal: AbortSignal): Promise<void> {
     const ids = this.#backends.list().map(({ row }) => row.id);
     const first = details.backend_id === null ? 0 : ids.indexOf(details.backend_id);
-    const todo = details.all_backends ? ids.slice(Math.max(first, 0)) : ids.filter((id) => id === details.backend_id);
+    const todo = details.all_backends
+      ? ids.slice(Math.max(first, 0))
+      : ids.filter((id) => id === details.backend_id);
     for (const id of todo) {
-      if (details.backend_id !== id) [details.backend_id, details.last_path, details.cursor] = [id, null, null];
+      if (details.backend_id !== id)
+        [details.backend_id, details.last_path, details.cursor] = [id, null, null];
       const { storage } = this.#backends.get(id);
       do {
         const page = await storage.list(ROOT, {
@@ -108,14 +120,24 @@ export class Backfill {
           signal,
           ...(details.cursor === null ? {} : { cursor: details.cursor }),
         });
-        await this.#batch(id, page.entries.filter((entry) => entry.type === 'file'), details, signal);
+        await this.#batch(
+          id,
+          page.entries.filter((entry) => entry.type === 'file'),
+          details,
+          signal,
+        );
         details.cursor = page.nextCursor ?? null;
         await running.progress({ bytes: details.bytes_hashed, details: { ...details } });
       } while (details.cursor !== null);
     }
   }
 
-  async #batch(backendId: string, entries: StorageEntry[], details: BackfillDetails, signal: AbortSignal): Promise<void> {
+  async #batch(
+    backendId: string,
+    entries: StorageEntry[],
+    details: BackfillDetails,
+    signal: AbortSignal,
+  ): Promise<void> {
     const known = await this.#checksums.knownOf(backendId, entries);
     for (const entry of entries) {
       signal.throwIfAborted();
@@ -128,7 +150,12 @@ export class Backfill {
     }
   }
 
-  async #hash(backendId: string, entry: StorageEntry, details: BackfillDetails, signal: AbortSignal): Promise<void> {
+  async #hash(
+    backendId: string,
+    entry: StorageEntry,
+    details: BackfillDetails,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { storage } = this.#backends.get(backendId);
     const startedAt = performance.now();
     try {

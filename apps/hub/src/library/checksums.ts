@@ -49,7 +49,10 @@ export class Checksums {
   /** The fresh records of many entries, by path. */
   async knownOf(backendId: string, entries: readonly StorageEntry[]): Promise<Map<string, ChecksumRecord>> {
     const files = entries.filter((entry) => entry.type === 'file');
-    const records = await this.#catalog.checksums.getMany(backendId, files.map((entry) => entry.path));
+    const records = await this.#catalog.checksums.getMany(
+      backendId,
+      files.map((entry) => entry.path),
+    );
     for (const entry of files) {
       const record = records.get(entry.path);
       if (record !== undefined && !isFresh(record, entry)) records.delete(entry.path);
@@ -70,7 +73,12 @@ export class Checksums {
   }
 
   /** Hashes the file as it is now and keeps the result; callers for the same version share one reading. */
-  async compute(backendId: string, storage: StorageBackend, path: BackendPath, signal?: AbortSignal): Promise<ComputedChecksum> {
+  async compute(
+    backendId: string,
+    storage: StorageBackend,
+    path: BackendPath,
+    signal?: AbortSignal,
+  ): Promise<ComputedChecksum> {
     const key = `${backendId}:${path}`;
     const running = this.#computing.get(key);
     if (running !== undefined) return running;
@@ -79,7 +87,12 @@ export class Checksums {
     return work;
   }
 
-  async #compute(backendId: string, storage: StorageBackend, path: BackendPath, signal?: AbortSignal): Promise<ComputedChecksum> {
+  async #compute(
+    backendId: string,
+    storage: StorageBackend,
+    path: BackendPath,
+    signal?: AbortSignal,
+  ): Promise<ComputedChecksum> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await using file = await storage.open(path, signal === undefined ? {} : { signal });
       const age = Date.now() - file.entry.modifiedAt.getTime();
@@ -90,11 +103,18 @@ export class Checksums {
       await this.keep(backendId, file.entry, sha256);
       return { sha256, entry: file.entry };
     }
-    throw new HoldfastError('conflict', `${path} keeps changing while it is being read; try again when its writer is done.`);
+    throw new HoldfastError(
+      'conflict',
+      `${path} keeps changing while it is being read; try again when its writer is done.`,
+    );
   }
 
   /** The SHA-256 of an open file, read whole; null when it ended elsewhere than its size said. */
-  async hash(file: OpenFile, signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<string | null> {
+  async hash(
+    file: OpenFile,
+    signal?: AbortSignal,
+    onBytes?: (bytes: number) => void,
+  ): Promise<string | null> {
     if (file.fd !== undefined) {
       const { sha256, bytes } = await this.#pool.hashFd(file.fd, {
         size: file.entry.size,

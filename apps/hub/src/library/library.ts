@@ -97,20 +97,35 @@ export class Library {
     options: StoreOptions,
   ): Promise<{ stored: LibraryEntry; replaced: boolean }> {
     const { storage } = this.#writable(backendId);
-    return this.#operations.run({ operation: 'upload', actor: options.actor, backendId, file: path }, async () => {
-      const { ifMatch } = options;
-      const written = await storage.write(path, source, {
-        ...(options.expectedSha256 === undefined ? {} : { expectedSha256: options.expectedSha256 }),
-        ...(options.expectedSize === undefined ? {} : { expectedSize: options.expectedSize }),
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-        ifAbsent: options.ifAbsent ?? false,
-        ...(ifMatch === undefined ? {} : { precondition: (existing) => this.#requireMatch(backendId, storage, path, existing, ifMatch) }),
-      });
-      await this.#keepAndAnnounce(backendId, written.entry, written.sha256);
-      this.#metrics.bytesStored.inc(written.entry.size);
-      const stored = { entry: written.entry, checksum: { sha256: written.sha256, computedAt: new Date() }, itemCount: null };
-      return { result: { stored, replaced: written.replaced }, bytes: written.entry.size, details: { sha256: written.sha256 } };
-    });
+    return this.#operations.run(
+      { operation: 'upload', actor: options.actor, backendId, file: path },
+      async () => {
+        const { ifMatch } = options;
+        const written = await storage.write(path, source, {
+          ...(options.expectedSha256 === undefined ? {} : { expectedSha256: options.expectedSha256 }),
+          ...(options.expectedSize === undefined ? {} : { expectedSize: options.expectedSize }),
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+          ifAbsent: options.ifAbsent ?? false,
+          ...(ifMatch === undefined
+            ? {}
+            : {
+                precondition: (existing) => this.#requireMatch(backendId, storage, path, existing, ifMatch),
+              }),
+        });
+        await this.#keepAndAnnounce(backendId, written.entry, written.sha256);
+        this.#metrics.bytesStored.inc(written.entry.size);
+        const stored = {
+          entry: written.entry,
+          checksum: { sha256: written.sha256, computedAt: new Date() },
+          itemCount: null,
+        };
+        return {
+          result: { stored, replaced: written.replaced },
+          bytes: written.entry.size,
+          details: { sha256: written.sha256 },
+        };
+      },
+    );
   }
 
   /** One page of a folder; for the path of a file, that file alone. */
@@ -151,14 +166,18 @@ export class Library {
   async describe(backendId: string, path: BackendPath): Promise<LibraryEntry> {
     const { storage } = this.#backends.get(backendId);
     const entry = await storage.stat(path);
-    if (entry.type === 'directory') return { entry, checksum: null, itemCount: await countChildren(storage, path) };
+    if (entry.type === 'directory')
+      return { entry, checksum: null, itemCount: await countChildren(storage, path) };
     const checksum = await this.#checksums.known(backendId, entry);
     if (checksum === null) this.#hashInBackground(backendId, storage, path);
     return { entry, checksum, itemCount: null };
   }
 
   /** Reads a file back and compares it with its record; `verified` is null where there was none before. */
-  async recheck(backendId: string, path: BackendPath): Promise<{ size: number; sha256: string | null; verified: boolean | null }> {
+  async recheck(
+    backendId: string,
+    path: BackendPath,
+  ): Promise<{ size: number; sha256: string | null; verified: boolean | null }> {
     const { storage } = this.#backends.get(backendId);
     await using file = await storage.open(path);
     const record = await this.#checksums.known(backendId, file.entry);
@@ -171,57 +190,88 @@ export class Library {
   }
 
   /** @returns how many files and folders were removed */
-  async remove(backendId: string, path: BackendPath, options: { recursive: boolean; actor: string }): Promise<number> {
+  async remove(
+    backendId: string,
+    path: BackendPath,
+    options: { recursive: boolean; actor: string },
+  ): Promise<number> {
     const { storage } = this.#writable(backendId);
-    return this.#operations.run({ operation: 'delete', actor: options.actor, backendId, file: path }, async () => {
-      const removed = await storage.remove(path, { recursive: options.recursive });
-      await this.#catalog.checksums.removeTree(backendId, path);
-      this.#events.publish({ type: 'file.deleted', backend_id: backendId, path });
-      return { result: removed, details: { removed } };
-    });
+    return this.#operations.run(
+      { operation: 'delete', actor: options.actor, backendId, file: path },
+      async () => {
+        const removed = await storage.remove(path, { recursive: options.recursive });
+        await this.#catalog.checksums.removeTree(backendId, path);
+        this.#events.publish({ type: 'file.deleted', backend_id: backendId, path });
+        return { result: removed, details: { removed } };
+      },
+    );
   }
 
-  async move(backendId: string, from: BackendPath, to: BackendPath, options: { overwrite: boolean; actor: string }): Promise<LibraryEntry> {
+  async move(
+    backendId: string,
+    from: BackendPath,
+    to: BackendPath,
+    options: { overwrite: boolean; actor: string },
+  ): Promise<LibraryEntry> {
     const { storage } = this.#writable(backendId);
     if (!storage.capabilities.move || storage.move === undefined) throw notSupported('move files');
     const move = storage.move.bind(storage);
     const details = { action: 'move', destination: to };
-    return this.#operations.run({ operation: 'metadata_change', actor: options.actor, backendId, file: from, details }, async () => {
-      const before = await storage.stat(from);
-      const record = before.type === 'file' ? await this.#checksums.known(backendId, before) : null;
-      const entry = await move(from, to, { overwrite: options.overwrite });
-      await this.#catalog.checksums.moveTree(backendId, from, to);
-      if (record !== null && entry.size === record.size && entry.modifiedAt.getTime() === before.modifiedAt.getTime()) {
-        await this.#checksums.keep(backendId, entry, record.sha256); // renaming changed the validator, not the bytes
-      }
-      this.#events.publish({ type: 'file.deleted', backend_id: backendId, path: from });
-      this.#events.publish({ type: 'file.changed', backend_id: backendId, path: to, size: entry.size, checksum_sha256: record?.sha256 ?? null });
-      const checksum = record === null ? null : { sha256: record.sha256, computedAt: record.computedAt };
-      return { result: { entry, checksum, itemCount: null }, details };
-    });
+    return this.#operations.run(
+      { operation: 'metadata_change', actor: options.actor, backendId, file: from, details },
+      async () => {
+        const before = await storage.stat(from);
+        const record = before.type === 'file' ? await this.#checksums.known(backendId, before) : null;
+        const entry = await move(from, to, { overwrite: options.overwrite });
+        await this.#catalog.checksums.moveTree(backendId, from, to);
+        if (
+          record !== null &&
+          entry.size === record.size &&
+          entry.modifiedAt.getTime() === before.modifiedAt.getTime()
+        ) {
+          await this.#checksums.keep(backendId, entry, record.sha256); // renaming changed the validator, not the bytes
+        }
+        this.#events.publish({ type: 'file.deleted', backend_id: backendId, path: from });
+        this.#events.publish({
+          type: 'file.changed',
+          backend_id: backendId,
+          path: to,
+          size: entry.size,
+          checksum_sha256: record?.sha256 ?? null,
+        });
+        const checksum = record === null ? null : { sha256: record.sha256, computedAt: record.computedAt };
+        return { result: { entry, checksum, itemCount: null }, details };
+      },
+    );
   }
 
-  async copy(backendId: string, from: BackendPath, to: BackendPath, options: { overwrite: boolean; actor: string; signal?: AbortSignal }): Promise<LibraryEntry> {
+  async copy(
+    backendId: string,
+    from: BackendPath,
+    to: BackendPath,
+    options: { overwrite: boolean; actor: string; signal?: AbortSignal },
+  ): Promise<LibraryEntry> {
     const { storage } = this.#writable(backendId);
     if (!storage.capabilities.copy || storage.copy === undefined) throw notSupported('copy files');
     const copy = storage.copy.bind(storage);
     const details = { action: 'copy', destination: to };
-    return this.#operations.run({ operation: 'metadata_change', actor: options.actor, backendId, file: from, details }, async () => {
-      const source = await this.#checksums.known(backendId, await storage.stat(from));
-      const { entry, sha256 } = await copy(from, to, {
-        overwrite: options.overwrite,
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-      });
-      await this.#keepAndAnnounce(backendId, entry, sha256);
-      const drifted = source !== null && source.sha256 !== sha256;
-      if (drifted) {
-        throw new HoldfastError(
-          'checksum_mismatch',
-          `${from} no longer has the bytes it was stored with (SHA-256 ${source.sha256}); the copy ${to} was made of what is there now. Verify the backend.`,
-        );
-      }
-      return { result: { entry, checksum: { sha256, computedAt: new Date() }, itemCount: null }, bytes: entry.size, details };
-    });
+    return this.#operations.run(
+      { operation: 'metadata_change', actor: options.actor, backendId, file: from, details },
+      async () => {
+        const source = await this.#checksums.known(backendId, await storage.stat(from));
+        const { entry, sha256 } = await copy(from, to, {
+          overwrite: options.overwrite,
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+          ...(source === null ? {} : { expectedSha256: source.sha256 }), // a source that rotted is not multiplied
+        });
+        await this.#keepAndAnnounce(backendId, entry, sha256);
+        return {
+          result: { entry, checksum: { sha256, computedAt: new Date() }, itemCount: null },
+          bytes: entry.size,
+          details,
+        };
+      },
+    );
   }
 
   async makeFolder(backendId: string, path: BackendPath, actor: string): Promise<LibraryEntry> {
@@ -229,20 +279,30 @@ export class Library {
     if (!storage.capabilities.folders || storage.makeFolder === undefined) throw notSupported('make folders');
     const makeFolder = storage.makeFolder.bind(storage);
     const details = { action: 'make_folder' };
-    return this.#operations.run({ operation: 'metadata_change', actor, backendId, file: path, details }, async () => {
-      return { result: { entry: await makeFolder(path), checksum: null, itemCount: 0 }, details };
-    });
+    return this.#operations.run(
+      { operation: 'metadata_change', actor, backendId, file: path, details },
+      async () => {
+        return { result: { entry: await makeFolder(path), checksum: null, itemCount: 0 }, details };
+      },
+    );
   }
 
   #writable(backendId: string): { storage: StorageBackend } {
     const { storage, row } = this.#backends.get(backendId);
-    if (!storage.capabilities.writable) throw new HoldfastError('read_only', `The backend "${row.name}" is read-only.`);
+    if (!storage.capabilities.writable)
+      throw new HoldfastError('read_only', `The backend "${row.name}" is read-only.`);
     return { storage };
   }
 
   async #keepAndAnnounce(backendId: string, entry: StorageEntry, sha256: string): Promise<void> {
     await this.#checksums.keep(backendId, entry, sha256);
-    this.#events.publish({ type: 'file.changed', backend_id: backendId, path: entry.path, size: entry.size, checksum_sha256: sha256 });
+    this.#events.publish({
+      type: 'file.changed',
+      backend_id: backendId,
+      path: entry.path,
+      size: entry.size,
+      checksum_sha256: sha256,
+    });
   }
 
   #hashInBackground(backendId: string, storage: StorageBackend, path: BackendPath): void {
@@ -265,7 +325,10 @@ export class Library {
     const known = await this.#checksums.known(backendId, existing);
     const sha256 = known?.sha256 ?? (await this.#checksums.compute(backendId, storage, path)).sha256;
     if (!ifMatch.includes(sha256)) {
-      throw new HoldfastError('precondition_failed', `If-Match: ${path} now has the SHA-256 ${sha256}; somebody changed it meanwhile.`);
+      throw new HoldfastError(
+        'precondition_failed',
+        `If-Match: ${path} now has the SHA-256 ${sha256}; somebody changed it meanwhile.`,
+      );
     }
   }
 }

@@ -27,12 +27,24 @@ export class Verification {
   }
 
   /** Starts verifying a file, or a folder; the operation's details become the report. @throws HoldfastError when the path is not there */
-  async start(backendId: string, path: BackendPath, options: { recursive: boolean; actor: string }): Promise<Operation> {
+  async start(
+    backendId: string,
+    path: BackendPath,
+    options: { recursive: boolean; actor: string },
+  ): Promise<Operation> {
     const { storage } = this.#backends.get(backendId);
     await storage.stat(path);
     const report = emptyReport(path, options.recursive);
-    const running = await this.#operations.start({ operation: 'verify', actor: options.actor, backendId, file: path, details: { ...report } });
-    this.#jobs.spawn(`verification of ${path}`, (signal) => this.#run(running, backendId, storage, path, report, signal));
+    const running = await this.#operations.start({
+      operation: 'verify',
+      actor: options.actor,
+      backendId,
+      file: path,
+      details: { ...report },
+    });
+    this.#jobs.spawn(`verification of ${path}`, (signal) =>
+      this.#run(running, backendId, storage, path, report, signal),
+    );
     return running.row;
   }
 
@@ -59,11 +71,20 @@ export class Verification {
     await running.finish({ bytes: report.bytes_checked, details: { ...report }, ...outcome(report) });
   }
 
-  async #check(backendId: string, storage: StorageBackend, entry: StorageEntry, report: VerifyReport, signal: AbortSignal): Promise<void> {
+  async #check(
+    backendId: string,
+    storage: StorageBackend,
+    entry: StorageEntry,
+    report: VerifyReport,
+    signal: AbortSignal,
+  ): Promise<void> {
     try {
       await using file = await storage.open(entry.path, { signal });
       const record = await this.#checksums.known(backendId, file.entry);
-      const actual = record === null ? (await this.#checksums.compute(backendId, storage, entry.path, signal)).sha256 : await this.#checksums.hash(file, signal);
+      const actual =
+        record === null
+          ? (await this.#checksums.compute(backendId, storage, entry.path, signal)).sha256
+          : await this.#checksums.hash(file, signal);
       report.files_checked += 1;
       report.bytes_checked += file.entry.size;
       if (record === null || record.sha256 === actual) return;
@@ -71,7 +92,11 @@ export class Verification {
       if (now.validator !== file.entry.validator) return; // changed while it was read: a new version, not drift
       report.drifted_count += 1;
       if (report.drifted.length < MOST_LISTED) {
-        report.drifted.push({ path: entry.path, expected_sha256: record.sha256, actual_sha256: actual ?? '0'.repeat(64) });
+        report.drifted.push({
+          path: entry.path,
+          expected_sha256: record.sha256,
+          actual_sha256: actual ?? '0'.repeat(64),
+        });
       }
     } catch (error) {
       signal.throwIfAborted();
@@ -83,15 +108,31 @@ export class Verification {
 }
 
 function emptyReport(path: string, recursive: boolean): VerifyReport {
-  return { path, recursive, files_checked: 0, bytes_checked: 0, drifted_count: 0, drifted: [], failed_count: 0, failed: [] };
+  return {
+    path,
+    recursive,
+    files_checked: 0,
+    bytes_checked: 0,
+    drifted_count: 0,
+    drifted: [],
+    failed_count: 0,
+    failed: [],
+  };
 }
 
 function outcome(report: VerifyReport): { error?: HoldfastError } {
   if (report.drifted_count > 0) {
-    return { error: new HoldfastError('checksum_mismatch', `${report.drifted_count} of ${report.files_checked} files no longer have the bytes they were stored with.`) };
+    return {
+      error: new HoldfastError(
+        'checksum_mismatch',
+        `${report.drifted_count} of ${report.files_checked} files no longer have the bytes they were stored with.`,
+      ),
+    };
   }
   if (report.failed_count > 0) {
-    return { error: new HoldfastError('backend_unavailable', `${report.failed_count} files could not be read.`) };
+    return {
+      error: new HoldfastError('backend_unavailable', `${report.failed_count} files could not be read.`),
+    };
   }
   return {};
 }

@@ -70,7 +70,11 @@ export class Netboot {
   async reportInstalled(id: string, token: string): Promise<Node> {
     if ((await this.#catalog.nodes.get(id)) === null) throw nodeNotFound(id);
     const node = await this.#catalog.nodes.consumeToken(id, hashToken(token), new Date());
-    if (node === null) throw new HoldfastError('forbidden', 'The token is not the one of the node’s last boot, or was used already.');
+    if (node === null)
+      throw new HoldfastError(
+        'forbidden',
+        'The token is not the one of the node’s last boot, or was used already.',
+      );
     this.#events.publish({ type: 'node.installed', node_id: node.id, mac: node.mac });
     return node;
   }
@@ -83,11 +87,17 @@ export class Netboot {
     const context = { server, ip: node.lastIp ?? undefined, nodeToken: TOKEN_PLACEHOLDER };
     const backendId = this.#settings.current.default_boot_backend_id;
     const problems = workflow === null ? [] : renderProblems(workflow, node, context);
-    if (workflow === null && node.state === 'pending') problems.push('The node has no workflow: set workflow_id, and it boots that.');
+    if (workflow === null && node.state === 'pending')
+      problems.push('The node has no workflow: set workflow_id, and it boots that.');
     if (backendId === null) problems.push('No boot backend is set: set default_boot_backend_id.');
     const wanted = workflow === null ? [] : bootFiles(workflow);
     const files = await Promise.all(wanted.map((file) => previewFile(this.#library, backendId, file)));
-    return { ipxe: nodeScript(node, workflow, context), grub: nodeGrubConfig(node, workflow, context), files, problems };
+    return {
+      ipxe: nodeScript(node, workflow, context),
+      grub: nodeGrubConfig(node, workflow, context),
+      files,
+      problems,
+    };
   }
 
   /** How many workflows take files from the backend. */
@@ -97,7 +107,9 @@ export class Netboot {
     return workflows.filter((workflow) => bootFiles(workflow).length > 0).length;
   }
 
-  async #boot(sighting: Sighting): Promise<{ node: Node; workflow: Workflow | null; nodeToken: string | undefined }> {
+  async #boot(
+    sighting: Sighting,
+  ): Promise<{ node: Node; workflow: Workflow | null; nodeToken: string | undefined }> {
     const { node, created } = await this.#catalog.nodes.seen({
       mac: sighting.mac,
       uuid: sighting.uuid ?? null,
@@ -115,7 +127,13 @@ export class Netboot {
     }
     const nodeToken = randomBytes(24).toString('hex');
     await this.#catalog.nodes.update(node.id, { state: 'installing', tokenHash: hashToken(nodeToken) });
-    this.#events.publish({ type: 'node.booted', node_id: node.id, mac: node.mac, state: 'installing', workflow_id: workflow.id });
+    this.#events.publish({
+      type: 'node.booted',
+      node_id: node.id,
+      mac: node.mac,
+      state: 'installing',
+      workflow_id: workflow.id,
+    });
     return { node, workflow, nodeToken };
   }
 

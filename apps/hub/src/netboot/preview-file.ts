@@ -15,11 +15,13 @@ export async function previewFile(
   try {
     const checked = await library.recheck(backendId, parseBackendPath(path));
     const { size, sha256, verified } = checked;
-    const problem = verified === false ? 'The bytes are no longer those that were stored: upload the file again.' : null;
+    const problem =
+      verified === false ? 'The bytes are no longer those that were stored: upload the file again.' : null;
     return { role, path, exists: true, size, checksum_sha256: sha256, verified, problem };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
-    const problem = error.code === 'file_not_found' ? `${path} is not on the boot backend: upload it.` : error.message;
+    const problem =
+      error.code === 'file_not_found' ? `${path} is not on the boot backend: upload it.` : error.message;
     return { ...missing, problem };
   }
 }

@@ -17,21 +17,36 @@ export function bootFileRoutes(app: FastifyInstance, context: HubContext): void 
   mountRaw(app, endpoints.getBootFile, (request, reply) => {
     const backendId = settings.current.default_boot_backend_id;
     const { principal } = request;
-    reply.raw.once('finish', () => metrics.countRequest(request.method, endpoints.getBootFile.path, reply.raw.statusCode));
+    reply.raw.once('finish', () =>
+      metrics.countRequest(request.method, endpoints.getBootFile.path, reply.raw.statusCode),
+    );
     const isFree = principal.backendId === null && principal.pathPrefix === null;
-    if (backendId !== null && isFree && serving.answerFromMemory(request, reply, backendId, principal.actor)) return;
+    if (backendId !== null && isFree && serving.answerFromMemory(request, reply, backendId, principal.actor))
+      return undefined;
     return serveFile(request, reply, backendId);
   });
 
-  async function serveFile(request: FastifyRequest, reply: FastifyReply, backendId: string | null): Promise<void> {
+  async function serveFile(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    backendId: string | null,
+  ): Promise<void> {
     const { principal } = request;
     const path = pathOf(request.raw.url ?? '');
     if (backendId === null) {
-      throw new HoldfastError('no_boot_backend', 'No boot backend is set: set default_boot_backend_id by PATCH /api/v1/system/settings.');
+      throw new HoldfastError(
+        'no_boot_backend',
+        'No boot backend is set: set default_boot_backend_id by PATCH /api/v1/system/settings.',
+      );
     }
     if (principal.keyId !== null) requireReach(principal, backendId, path);
     try {
-      await serving.serve(request, reply, { backendId, path, actor: principal.actor, cacheControl: 'no-cache' });
+      await serving.serve(request, reply, {
+        backendId,
+        path,
+        actor: principal.actor,
+        cacheControl: 'no-cache',
+      });
     } catch (error) {
       const script = isHoldfastError(error, 'file_not_found') ? await generated(path, request) : null;
       if (script === null) throw error;

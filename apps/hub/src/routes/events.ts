@@ -44,7 +44,9 @@ export function eventRoutes(app: FastifyInstance, { events, logger }: HubContext
         alive = false;
         socket.ping();
       }, PING_EVERY_MS).unref();
-      socket.on('error', (error) => logger.debug({ err: error, request_id: request.id }, 'an event client failed'));
+      socket.on('error', (error) =>
+        logger.debug({ err: error, request_id: request.id }, 'an event client failed'),
+      );
       socket.on('close', () => {
         clearInterval(heartbeat);
         unsubscribe();
@@ -58,7 +60,8 @@ function maySee(principal: Principal, event: Event): boolean {
   if (event.type === 'operation.finished') return event.actor === principal.actor;
   const scope = eventScopes[event.type];
   if (scope !== null && !hasScope(principal, scope)) return false;
-  if (event.type === 'file.changed' || event.type === 'file.deleted') return reaches(principal, event.backend_id, event.path);
+  if (event.type === 'file.changed' || event.type === 'file.deleted')
+    return reaches(principal, event.backend_id, event.path);
   if (event.type === 'backend.status') return reachesBackend(principal, event.backend_id);
   return true;
 }

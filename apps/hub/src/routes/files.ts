@@ -11,7 +11,10 @@ import { Answer, answered, mount } from '../http/mount.ts';
 import { attachment } from '../serving/headers.ts';
 import { operationView, storageFileView, success } from './views.ts';
 
-export function fileRoutes(app: FastifyInstance, { library, serving, verification, backfill, backends }: HubContext): void {
+export function fileRoutes(
+  app: FastifyInstance,
+  { library, serving, verification, backfill, backends }: HubContext,
+): void {
   mount(app, endpoints.listFiles, async ({ params, query, principal, signal }) => {
     const path = parseBackendPath(query.path);
     requireReach(principal, params.id, path);
@@ -59,7 +62,10 @@ export function fileRoutes(app: FastifyInstance, { library, serving, verificatio
   mount(app, endpoints.deleteFile, async ({ params, query, principal }) => {
     const path = parseBackendPath(query.path);
     requireReach(principal, params.id, path);
-    const deleted = await library.remove(params.id, path, { recursive: query.recursive, actor: principal.actor });
+    const deleted = await library.remove(params.id, path, {
+      recursive: query.recursive,
+      actor: principal.actor,
+    });
     return success({ deleted });
   });
 
@@ -84,7 +90,10 @@ export function fileRoutes(app: FastifyInstance, { library, serving, verificatio
     const [from, to] = bothPaths(body.source_path, body.destination_path);
     requireReach(principal, params.id, from);
     requireReach(principal, params.id, to);
-    const moved = await library.move(params.id, from, to, { overwrite: body.overwrite, actor: principal.actor });
+    const moved = await library.move(params.id, from, to, {
+      overwrite: body.overwrite,
+      actor: principal.actor,
+    });
     return success(storageFileView(moved));
   });
 
@@ -92,14 +101,21 @@ export function fileRoutes(app: FastifyInstance, { library, serving, verificatio
     const [from, to] = bothPaths(body.source_path, body.destination_path);
     requireReach(principal, params.id, from);
     requireReach(principal, params.id, to);
-    const copied = await library.copy(params.id, from, to, { overwrite: body.overwrite, actor: principal.actor, signal });
+    const copied = await library.copy(params.id, from, to, {
+      overwrite: body.overwrite,
+      actor: principal.actor,
+      signal,
+    });
     return success(storageFileView(copied));
   });
 
   mount(app, endpoints.verifyFiles, async ({ params, body, principal }) => {
     const path = parseBackendPath(body.path);
     requireReach(principal, params.id, path);
-    const row = await verification.start(params.id, path, { recursive: body.recursive, actor: principal.actor });
+    const row = await verification.start(params.id, path, {
+      recursive: body.recursive,
+      actor: principal.actor,
+    });
     return success(operationView(row));
   });
 
@@ -115,19 +131,30 @@ export function fileRoutes(app: FastifyInstance, { library, serving, verificatio
     }
     if (body.backend_id !== undefined) requireReach(principal, body.backend_id, '/');
     const row = await backfill.start(
-      { backendId: body.backend_id, batchSize: body.batch_size, dryRun: body.dry_run, rateLimitMbps: body.rate_limit_mbps },
+      {
+        backendId: body.backend_id,
+        batchSize: body.batch_size,
+        dryRun: body.dry_run,
+        rateLimitMbps: body.rate_limit_mbps,
+      },
       principal.actor,
     );
     return success(operationView(row));
   });
 }
 
-function bothPaths(source: string, destination: string): [ReturnType<typeof parseBackendPath>, ReturnType<typeof parseBackendPath>] {
+function bothPaths(
+  source: string,
+  destination: string,
+): [ReturnType<typeof parseBackendPath>, ReturnType<typeof parseBackendPath>] {
   return [parseBackendPath(source, 'source_path'), parseBackendPath(destination, 'destination_path')];
 }
 
 /** If-None-Match: * and If-Match of a write (RFC 9110 §13.1). */
-function writeConditions(ifNoneMatch: string | undefined, ifMatch: string | undefined): { ifAbsent: boolean; ifMatch?: 'any' | string[] } {
+function writeConditions(
+  ifNoneMatch: string | undefined,
+  ifMatch: string | undefined,
+): { ifAbsent: boolean; ifMatch?: 'any' | string[] } {
   if (ifNoneMatch !== undefined && ifNoneMatch.trim() !== '*') {
     throw refusedHeader('If-None-Match', 'only "*" has a meaning on an upload');
   }
@@ -136,7 +163,9 @@ function writeConditions(ifNoneMatch: string | undefined, ifMatch: string | unde
   const tags = parseEntityTags(ifMatch);
   if (tags === undefined) throw refusedHeader('If-Match', 'must be * or a list of ETags');
   if (tags === '*') return { ifAbsent, ifMatch: 'any' };
-  const hashes = tags.filter((tag) => !tag.weak).map((tag) => /^"sha256:([0-9a-f]{64})"$/.exec(tag.opaque)?.[1] ?? '');
+  const hashes = tags
+    .filter((tag) => !tag.weak)
+    .map((tag) => /^"sha256:([0-9a-f]{64})"$/.exec(tag.opaque)?.[1] ?? '');
   return { ifAbsent, ifMatch: hashes };
 }
 

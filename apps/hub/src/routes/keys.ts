@@ -21,8 +21,10 @@ export function keyRoutes(app: FastifyInstance, { access, backends, catalog }: H
     return { success: true, data: keys.map(keyView), total: keys.length };
   });
   mount(app, endpoints.createKey, async ({ body }) => {
-    if (body.backend_id !== null && backends.find(body.backend_id) === undefined) throw refused('backend_id', 'does not exist');
-    if (body.path_prefix !== null && body.backend_id === null) throw refused('backend_id', 'is required with path_prefix');
+    if (body.backend_id !== null && backends.find(body.backend_id) === undefined)
+      throw refused('backend_id', 'does not exist');
+    if (body.path_prefix !== null && body.backend_id === null)
+      throw refused('backend_id', 'is required with path_prefix');
     const expiresAt = body.expires_at === null ? null : new Date(body.expires_at);
     if (expiresAt !== null && expiresAt <= new Date()) throw refused('expires_at', 'must lie in the future');
     const { key, token } = await access.issue({
@@ -34,7 +36,9 @@ export function keyRoutes(app: FastifyInstance, { access, backends, catalog }: H
     });
     return success({ ...keyView(key), token });
   });
-  mount(app, endpoints.getOwnKey, async ({ principal }) => success(keyView(await found(principal.keyId ?? ''))));
+  mount(app, endpoints.getOwnKey, async ({ principal }) =>
+    success(keyView(await found(principal.keyId ?? ''))),
+  );
   mount(app, endpoints.getKey, async ({ params }) => success(keyView(await found(params.id))));
   mount(app, endpoints.revokeKey, async ({ params }) => success(keyView(await access.revoke(params.id))));
 }

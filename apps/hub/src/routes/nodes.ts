@@ -34,7 +34,9 @@ export function nodeRoutes(app: FastifyInstance, { catalog, config, netboot }: H
     const { mac, name, state, workflow_id: workflowId, arch } = body;
     return success(nodeView(await catalog.nodes.insert({ mac, name, state, workflowId, arch })));
   });
-  mount(app, endpoints.getNode, async ({ params }) => success(nodeView(found(await catalog.nodes.get(params.id), params.id))));
+  mount(app, endpoints.getNode, async ({ params }) =>
+    success(nodeView(found(await catalog.nodes.get(params.id), params.id))),
+  );
   mount(app, endpoints.updateNode, async ({ params, body }) => {
     await requireWorkflow(body.workflow_id);
     const row = await catalog.nodes.update(params.id, {
@@ -56,7 +58,11 @@ export function nodeRoutes(app: FastifyInstance, { catalog, config, netboot }: H
     const body = await readText(request.raw, MAX_TOKEN_BODY_BYTES);
     const token = nodeTokenFrom({ query: query.token, authorization: request.headers.authorization, body });
     const node = await netboot.reportInstalled(params.id, token);
-    return success({ id: node.id, state: 'installed', installed_at: (node.installedAt ?? new Date()).toISOString() });
+    return success({
+      id: node.id,
+      state: 'installed',
+      installed_at: (node.installedAt ?? new Date()).toISOString(),
+    });
   });
 }
 

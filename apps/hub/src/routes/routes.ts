@@ -9,6 +9,7 @@ import { fileRoutes } from './files.ts';
 import { keyRoutes } from './keys.ts';
 import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
+import { closeRefusedUpgrades } from './refused-upgrades.ts';
 import { settingsRoutes } from './settings.ts';
 import { systemRoutes } from './system.ts';
 import { workflowRoutes } from './workflows.ts';
@@ -16,6 +17,7 @@ import { workflowRoutes } from './workflows.ts';
 /** Mounts every route of the hub. */
 export async function registerRoutes(app: FastifyInstance, context: HubContext): Promise<void> {
   await app.register(websocket, { options: { maxPayload: 64 * 1024 } });
+  closeRefusedUpgrades(app);
   await app.register(async (scope) => {
     bootFileRoutes(scope, context);
   });

@@ -17,7 +17,9 @@ export function settingsRoutes(app: FastifyInstance, { settings, backends }: Hub
         errors: [{ field, message: 'does not exist' }],
       });
     }
-    const change = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)) as Partial<Settings>;
+    const change = Object.fromEntries(
+      Object.entries(body).filter(([, value]) => value !== undefined),
+    ) as Partial<Settings>;
     return success(await settings.update(change));
   });
 }

@@ -9,7 +9,7 @@ import { version } from '../version.ts';
 import { success } from './views.ts';
 
 export function systemRoutes(app: FastifyInstance, context: HubContext): void {
-  const { catalog, metrics, backends, settings } = context;
+  const { catalog, metrics } = context;
   const startedAt = new Date();
 
   mount(app, endpoints.getSystemInfo, async () =>
@@ -37,16 +37,19 @@ export function systemRoutes(app: FastifyInstance, context: HubContext): void {
   mount(app, endpoints.getOpenApi, async () => document);
   mount(app, endpoints.getDocs, async ({ reply }) => {
     void reply.header('content-type', 'text/html; charset=utf-8');
-    void reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'");
+    void reply.header(
+      'content-security-policy',
+      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    );
     return html;
   });
+}
 
-  function bootBackendCheck(_: HubContext): Readiness['checks'][number] {
-    const id = settings.current.default_boot_backend_id;
-    const live = id === null ? undefined : backends.find(id);
-    if (live === undefined) return { name: 'boot backend', ok: true, message: 'none is set' };
-    return { name: 'boot backend', ok: live.status === 'online', message: live.statusMessage };
-  }
+function bootBackendCheck({ settings, backends }: HubContext): Readiness['checks'][number] {
+  const id = settings.current.default_boot_backend_id;
+  const live = id === null ? undefined : backends.find(id);
+  if (live === undefined) return { name: 'boot backend', ok: true, message: 'none is set' };
+  return { name: 'boot backend', ok: live.status === 'online', message: live.statusMessage };
 }
 
 async function databaseCheck({ catalog }: HubContext): Promise<Readiness['checks'][number]> {
@@ -59,5 +62,7 @@ async function databaseCheck({ catalog }: HubContext): Promise<Readiness['checks
 }
 
 function drainCheck({ isDraining }: HubContext): Readiness['checks'][number] {
-  return isDraining() ? { name: 'shutdown', ok: false, message: 'the hub is shutting down' } : { name: 'shutdown', ok: true, message: 'not under way' };
+  return isDraining()
+    ? { name: 'shutdown', ok: false, message: 'the hub is shutting down' }
+    : { name: 'shutdown', ok: true, message: 'not under way' };
 }

@@ -26,14 +26,18 @@ export function workflowRoutes(app: FastifyInstance, { catalog }: HubContext): v
     });
     return success(workflowView(row));
   });
-  mount(app, endpoints.getWorkflow, async ({ params }) => success(workflowView(found(await catalog.workflows.get(params.id), params.id))));
+  mount(app, endpoints.getWorkflow, async ({ params }) =>
+    success(workflowView(found(await catalog.workflows.get(params.id), params.id))),
+  );
   mount(app, endpoints.updateWorkflow, async ({ params, body }) => {
     const before = workflowView(found(await catalog.workflows.get(params.id), params.id));
     const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
     const problems = workflowProblems({ ...before, ...given });
     if (problems.length > 0) {
       const sentence = problems.map(({ field, message }) => `${field} ${message}`).join('; ');
-      throw new HoldfastError('validation_failed', `The workflow would not boot: ${sentence}.`, { errors: problems });
+      throw new HoldfastError('validation_failed', `The workflow would not boot: ${sentence}.`, {
+        errors: problems,
+      });
     }
     const row = await catalog.workflows.update(params.id, toPatch(body));
     return success(workflowView(found(row, params.id)));

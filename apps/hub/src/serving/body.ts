@@ -21,7 +21,12 @@ export interface BodyPlan {
  * the file whose digest the head has promised.
  * @throws HoldfastError `cancelled` when the receiver goes away, `backend_unavailable` when the file changed or ends early
  */
-export async function sendBody(to: ServerResponse, file: OpenFile, plan: BodyPlan, onBytes: (bytes: number) => void): Promise<void> {
+export async function sendBody(
+  to: ServerResponse,
+  file: OpenFile,
+  plan: BodyPlan,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   to.setTimeout(STALLED_MS, () => to.destroy());
   const last = plan.parts.length - 1;
   for (const [index, { header, range }] of plan.parts.entries()) {
@@ -40,7 +45,12 @@ export async function sendBody(to: ServerResponse, file: OpenFile, plan: BodyPla
   await finish(to, plan.trailer);
 }
 
-async function send(to: ServerResponse, file: OpenFile, range: ByteRange, onBytes: (bytes: number) => void): Promise<void> {
+async function send(
+  to: ServerResponse,
+  file: OpenFile,
+  range: ByteRange,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   if (range.end === range.start) return;
   if (file.readInto !== undefined) {
     await sendRange({ readInto: file.readInto.bind(file), range, to, onBytes });
@@ -63,17 +73,25 @@ async function read(file: OpenFile, range: ByteRange): Promise<Buffer> {
 /** Time stamps and size only: replacing a path by rename touches the old inode's ctime, not the bytes that are open. */
 async function requireUnchanged(file: OpenFile): Promise<void> {
   const now = await file.revalidate();
-  if (now.size !== file.entry.size || now.modifiedAt.getTime() !== file.entry.modifiedAt.getTime()) throw changed(file);
+  if (now.size !== file.entry.size || now.modifiedAt.getTime() !== file.entry.modifiedAt.getTime())
+    throw changed(file);
 }
 
 function changed(file: OpenFile): HoldfastError {
-  return new HoldfastError('backend_unavailable', `${file.entry.path} was changed while it was being sent; the transfer was cut.`);
+  return new HoldfastError(
+    'backend_unavailable',
+    `${file.entry.path} was changed while it was being sent; the transfer was cut.`,
+  );
 }
 
 function finish(to: ServerResponse, trailer: Uint8Array | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const gone = (): void => reject(new HoldfastError('cancelled', 'The client closed the connection before it had all bytes.'));
-    if (to.destroyed) return gone();
+    const gone = (): void =>
+      reject(new HoldfastError('cancelled', 'The client closed the connection before it had all bytes.'));
+    if (to.destroyed) {
+      gone();
+      return;
+    }
     to.once('close', gone);
     to.end(trailer, () => {
       to.off('close', gone);

@@ -28,7 +28,14 @@ export function etagOf(sha256: string | null): string | undefined {
  * GRUB 2.06 compares them case-sensitively. None is ever empty: OVMF hangs on an empty value.
  */
 export function representationHeaders(facts: FileFacts): string[] {
-  const headers = ['Last-Modified', httpDate(facts.modifiedAt), 'Accept-Ranges', 'bytes', 'Cache-Control', facts.cacheControl];
+  const headers = [
+    'Last-Modified',
+    httpDate(facts.modifiedAt),
+    'Accept-Ranges',
+    'bytes',
+    'Cache-Control',
+    facts.cacheControl,
+  ];
   if (facts.sha256 !== null) {
     headers.push(
       'ETag',

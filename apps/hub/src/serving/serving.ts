@@ -4,7 +4,12 @@ import type { Logger } from 'pino';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { planByteranges, randomBoundary } from '@holdfast/bytes/byteranges';
 import { evaluateConditions } from '@holdfast/bytes/conditional';
-import { contentRange, parseRangeHeader, unsatisfiedContentRange, type ByteRange } from '@holdfast/bytes/ranges';
+import {
+  contentRange,
+  parseRangeHeader,
+  unsatisfiedContentRange,
+  type ByteRange,
+} from '@holdfast/bytes/ranges';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { OpenFile } from '@holdfast/storage/backend';
 import type { Backends } from '../backends/backends.ts';
@@ -47,7 +52,13 @@ export class Serving {
   readonly #logger: Logger;
   readonly #small = new SmallFiles();
 
-  constructor(options: { library: Library; backends: Backends; metrics: Metrics; downloads: Downloads; logger: Logger }) {
+  constructor(options: {
+    library: Library;
+    backends: Backends;
+    metrics: Metrics;
+    downloads: Downloads;
+    logger: Logger;
+  }) {
     this.#library = options.library;
     this.#backends = options.backends;
     this.#metrics = options.metrics;
@@ -108,12 +119,28 @@ export class Serving {
     }
     const now = await file.revalidate();
     if (filled !== file.entry.size || now.validator !== file.entry.validator) {
-      throw new HoldfastError('backend_unavailable', `${file.entry.path} changed while it was being read; try again.`);
+      throw new HoldfastError(
+        'backend_unavailable',
+        `${file.entry.path} changed while it was being read; try again.`,
+      );
     }
-    return { path: file.entry.path, validator: file.entry.validator, sha256, modifiedAt: file.entry.modifiedAt, body, headers };
+    return {
+      path: file.entry.path,
+      validator: file.entry.validator,
+      sha256,
+      modifiedAt: file.entry.modifiedAt,
+      body,
+      headers,
+    };
   }
 
-  #answerSmall(request: FastifyRequest, reply: FastifyReply, backendId: string, actor: string, small: SmallFile): void {
+  #answerSmall(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    backendId: string,
+    actor: string,
+    small: SmallFile,
+  ): void {
     const { headers } = request.raw;
     const isHead = request.method === 'HEAD';
     const client = request.socket.remoteAddress ?? '';
@@ -125,7 +152,13 @@ export class Serving {
       this.#count(small.path, backendId, actor, client, isHead ? 0 : small.body.byteLength);
       return;
     }
-    const selection = select(request, small.path, small.body.byteLength, etagOf(small.sha256), small.modifiedAt);
+    const selection = select(
+      request,
+      small.path,
+      small.body.byteLength,
+      etagOf(small.sha256),
+      small.modifiedAt,
+    );
     reply.hijack();
     const representation = small.headers.slice(4);
     if (!sendHead(reply.raw, request.id, selection, representation) || isHead) {
@@ -165,7 +198,13 @@ export class Serving {
         bytes += sent;
         this.#metrics.countSent(sent);
       });
-      this.#downloads.note({ actor: wanted.actor, client, backendId: wanted.backendId, path: wanted.path, bytes });
+      this.#downloads.note({
+        actor: wanted.actor,
+        client,
+        backendId: wanted.backendId,
+        path: wanted.path,
+        bytes,
+      });
     } catch (error) {
       raw.destroy(); // the length was promised: only a cut connection tells the client that this is not all
       const aborted = isHoldfastError(error, 'cancelled');
@@ -178,7 +217,8 @@ export class Serving {
         aborted,
         ...(aborted ? {} : { error }),
       });
-      if (!aborted) this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
+      if (!aborted)
+        this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
     } finally {
       this.#metrics.transfersActive.dec();
     }
@@ -217,7 +257,10 @@ function select(
   const { headers } = request.raw;
   const outcome = evaluateConditions({ method: request.method, headers, etag, lastModified });
   if (outcome === 'precondition-failed') {
-    throw new HoldfastError('precondition_failed', `${path} is no longer the version that the request is for.`);
+    throw new HoldfastError(
+      'precondition_failed',
+      `${path} is no longer the version that the request is for.`,
+    );
   }
   if (outcome === 'not-modified') return { status: 304, parts: [] };
   // RFC 9110 §14.2: a Range is defined for GET alone
@@ -226,7 +269,13 @@ function select(
   const contentType = mediaTypeOf(path);
   if (asked.kind === 'unsatisfiable') return { status: 416, size, parts: [] };
   if (asked.kind === 'all') {
-    return { status: 200, contentType, contentLength: size, extraHeaders: [], parts: [{ range: { start: 0, end: size } }] };
+    return {
+      status: 200,
+      contentType,
+      contentLength: size,
+      extraHeaders: [],
+      parts: [{ range: { start: 0, end: size } }],
+    };
   }
   const [first] = asked.ranges;
   if (asked.ranges.length === 1 && first !== undefined) {
@@ -239,18 +288,36 @@ function select(
     };
   }
   const plan = planByteranges(asked.ranges, size, contentType, randomBoundary());
-  return { status: 206, contentType: plan.contentType, contentLength: plan.contentLength, extraHeaders: [], parts: plan.parts, trailer: plan.trailer };
+  return {
+    status: 206,
+    contentType: plan.contentType,
+    contentLength: plan.contentLength,
+    extraHeaders: [],
+    parts: plan.parts,
+    trailer: plan.trailer,
+  };
 }
 
 /** Writes the head. @returns whether a body follows */
-function sendHead(raw: ServerResponse, requestId: string, selection: ReturnType<typeof select>, representation: readonly string[]): boolean {
+function sendHead(
+  raw: ServerResponse,
+  requestId: string,
+  selection: ReturnType<typeof select>,
+  representation: readonly string[],
+): boolean {
   const id = ['X-Request-Id', requestId];
   if (selection.status === 304) {
     raw.writeHead(304, [...representation, ...id]);
     return false;
   }
   if (selection.status === 416) {
-    raw.writeHead(416, ['Content-Range', unsatisfiedContentRange(selection.size), 'Content-Length', '0', ...id]);
+    raw.writeHead(416, [
+      'Content-Range',
+      unsatisfiedContentRange(selection.size),
+      'Content-Length',
+      '0',
+      ...id,
+    ]);
     return false;
   }
   raw.writeHead(selection.status, [

@@ -33,7 +33,9 @@ export const spine: Migration = {
 
     await db.schema
       .createTable('checksums')
-      .addColumn('backend_id', text, (column) => column.notNull().references('backends.id').onDelete('cascade'))
+      .addColumn('backend_id', text, (column) =>
+        column.notNull().references('backends.id').onDelete('cascade'),
+      )
       // The first 512 characters (at most 2,048 bytes, which PostgreSQL can index), and the SHA-256 of the rest.
       .addColumn('path_head', text, (column) => column.notNull())
       .addColumn('path_tail', text, (column) => column.notNull())
@@ -114,7 +116,9 @@ export const spine: Migration = {
       .execute();
     await db.schema.createIndex('keys_hash_unique').unique().on('keys').column('hash').execute();
     await db.schema.createIndex('keys_backend').on('keys').column('backend_id').execute();
-    await sql`create unique index keys_origin_unique on keys (origin) where origin = 'environment'`.execute(db);
+    await sql`create unique index keys_origin_unique on keys (origin) where origin = 'environment'`.execute(
+      db,
+    );
 
     await db.schema
       .createTable('operations')

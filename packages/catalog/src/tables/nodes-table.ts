@@ -1,4 +1,11 @@
-export type NodeState = 'discovered' | 'pending' | 'installing' | 'installed' | 'active' | 'ignored' | 'retired';
+export type NodeState =
+  | 'discovered'
+  | 'pending'
+  | 'installing'
+  | 'installed'
+  | 'active'
+  | 'ignored'
+  | 'retired';
 
 /** A machine that boots. */
 export interface NodesTable {

@@ -1,7 +1,7 @@
 import { HoldfastError } from '@holdfast/contract/errors';
 import { describe, expect, it } from 'vitest';
 import { bytesAt, chunksOf, readAll, sampleBytes } from './sample-bytes.ts';
-import { refusal } from './subject.ts';
+import { refusal, requireRefusal } from './subject.ts';
 import type { ConformanceBench } from './subject.ts';
 
 const CHUNK = 256 * 1024;
@@ -106,7 +106,7 @@ export function describeReading(bench: ConformanceBench): void {
       };
       // A storage that keeps no old versions may end the read, but never go on with other bytes.
       if (bench.backend.capabilities.positionalRead) await read();
-      else await read().catch((error: unknown) => refusal(Promise.reject(error), 'conflict'));
+      else await read().catch((error: unknown) => requireRefusal(error, 'conflict'));
       const got = Buffer.concat(chunks);
       expect(got.equals(bytes.subarray(0, got.byteLength))).toBe(true);
     });

@@ -95,6 +95,11 @@ export async function refusal(call: Promise<unknown>, ...codes: ErrorCode[]): Pr
     () => new Error(`The call went through; expected ${codes.join(' or ')}.`),
     (error: unknown) => error,
   );
+  return requireRefusal(outcome, ...codes);
+}
+
+/** As `refusal`, for an error that is already there. */
+export function requireRefusal(outcome: unknown, ...codes: ErrorCode[]): HoldfastError {
   if (isHoldfastError(outcome) && codes.includes(outcome.code)) {
     if (!/^.{12,}\.$/s.test(outcome.message))
       throw new Error(`"${outcome.message}" is not a sentence to act on.`);

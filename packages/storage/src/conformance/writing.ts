@@ -4,7 +4,7 @@ import { HoldfastError } from '@holdfast/contract/errors';
 import { describe, expect, it } from 'vitest';
 import type { StorageEntry } from '../backend.ts';
 import { bytesAt, chunksOf, digestAt, failingAfter, sampleBytes } from './sample-bytes.ts';
-import { refusal } from './subject.ts';
+import { refusal, requireRefusal } from './subject.ts';
 import type { ConformanceBench } from './subject.ts';
 
 const KIB = 1024;
@@ -253,8 +253,7 @@ export function describeWriting(bench: ConformanceBench): void {
       const won = outcomes.filter((outcome) => outcome.status === 'fulfilled');
       expect(won).toHaveLength(1);
       for (const outcome of outcomes) {
-        if (outcome.status === 'rejected')
-          await refusal(Promise.reject(outcome.reason), 'precondition_failed');
+        if (outcome.status === 'rejected') requireRefusal(outcome.reason, 'precondition_failed');
       }
       expect(await digestAt(bench.backend, bench.at('once'))).toBe(won[0]?.value.sha256);
       expect(await bench.names()).toEqual(['once']);

@@ -1,8 +1,8 @@
 import { ROOT } from '@holdfast/bytes/backend-path';
-import { fileSystemError, throwIfCancelled, writeFileDurably } from '@holdfast/bytes/durable-file';
+import { fileSystemError, throwIfCancelled } from '@holdfast/bytes/durable-file';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { randomBytes } from 'node:crypto';
-import { readFile, rm, unlink } from 'node:fs/promises';
+import { open, readFile, rm, unlink } from 'node:fs/promises';
 import type { ProbeCheck, ProbeReport } from '../backend.ts';
 import { listFolder } from './listing.ts';
 import { StagingSlot } from './staging.ts';
@@ -55,8 +55,10 @@ async function probeBytesRoundTrip(
   let wasWritten = false;
   await attempt('write', `${probeBytes} bytes were written and made durable.`, () =>
     inStaging(async (path) => {
-      await writeFileDurably(path, bytes);
+      await using handle = await open(path, 'wx', 0o600);
       wasWritten = true;
+      await handle.writeFile(bytes);
+      await handle.sync();
     }),
   );
   await attempt('read', 'The same bytes came back.', () =>

@@ -14,8 +14,8 @@ import type { Volume } from './volume.ts';
 
 /** A read that found nothing: nothing there, or no volume? */
 async function notFound(volume: Volume, path: BackendPath): Promise<HoldfastError> {
-  await using root = await volume.enter();
-  return new HoldfastError('file_not_found', `There is no ${path} in ${root.realPath}.`);
+  await (await volume.enter())[Symbol.asyncDispose]();
+  return new HoldfastError('file_not_found', `There is no file or folder at ${path}.`);
 }
 
 /**

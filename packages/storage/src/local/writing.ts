@@ -4,7 +4,7 @@ import { stageFile, throwIfCancelled } from '@holdfast/bytes/durable-file';
 import type { PublishTarget, StagedFile } from '@holdfast/bytes/durable-file';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { BigIntStats } from 'node:fs';
-import type { MoveOptions, WriteOptions, WriteResult } from '../backend.ts';
+import type { CopyOptions, WriteOptions, WriteResult } from '../backend.ts';
 import { entryOf } from './entry.ts';
 import type { FolderHandle } from './folder-handle.ts';
 import { checkFolders, makeParent, refuseTempNames, statInside } from './jail.ts';
@@ -108,13 +108,14 @@ export async function copyFile(
   volume: Volume,
   from: BackendPath,
   to: BackendPath,
-  options: MoveOptions,
+  options: CopyOptions,
 ): Promise<WriteResult> {
   await using file = await openFile(volume, from);
   const { signal } = options;
   try {
     return await writeFile(volume, to, file.stream(undefined, signal === undefined ? {} : { signal }), {
       expectedSize: file.entry.size,
+      ...(options.expectedSha256 === undefined ? {} : { expectedSha256: options.expectedSha256 }),
       ifAbsent: options.overwrite !== true,
       ...(signal === undefined ? {} : { signal }),
     });
