@@ -49,7 +49,7 @@ const wholeHouse: readonly string[] = [testSupport, 'bench'];
 const appsWithRooms: readonly string[] = ['apps/hub'];
 
 /** Files that wire the rooms together. */
-const wiring: readonly string[] = ['main.ts', 'start.ts', 'context.ts'];
+const wiring: readonly string[] = ['main.ts', 'hub-command.ts', 'start.ts', 'context.ts'];
 
 /** Tests and what only tests use. */
 function isTest(path: string): boolean {

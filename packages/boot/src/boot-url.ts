@@ -30,7 +30,7 @@ export function backendPathOf(hubPath: string): string | undefined {
 }
 
 /** The MAC address as it is put into queries: no colons, which old HTTP clients stumble over. */
-export function macInQuery(mac: string): string {
+function macInQuery(mac: string): string {
   return mac.replaceAll(':', '-');
 }
 

@@ -11,7 +11,7 @@ export type BackendPath = string & { readonly [brand]: 'BackendPath' };
 /** The folder at the top of every backend where Holdfast keeps its own files. */
 export const RESERVED_FOLDER = '.holdfast';
 /** UTF-8 bytes of one segment: NAME_MAX of the usual file systems. */
-export const MAX_SEGMENT_BYTES = 255;
+const MAX_SEGMENT_BYTES = 255;
 /** UTF-8 bytes of a whole path: PATH_MAX of Linux. */
 export const MAX_PATH_BYTES = 4096;
 

@@ -28,6 +28,10 @@ export class Access {
   readonly #now: () => Date;
   readonly #touched = new Map<string, number>();
   #networks = new NetworkMatcher([]);
+  /** The key that the environment sets now; one that it set before is a key like any other. */
+  #environmentKeyId: string | null = null;
+  /** Revocations go one after the other, so that two administrators cannot each be the other's last. */
+  #revoking: Promise<unknown> = Promise.resolve();
 
   constructor(options: { catalog: Catalog; now?: () => Date }) {
     this.#catalog = options.catalog;
@@ -46,7 +50,8 @@ export class Access {
    */
   async ensureAdministrator(givenKey: string | null): Promise<string | null> {
     if (givenKey !== null) {
-      await this.#catalog.keys.setEnvironmentAdmin(hashToken(givenKey), givenKey.slice(-HINT_LENGTH));
+      const key = await this.#catalog.keys.setEnvironmentAdmin(hashToken(givenKey), givenKey.slice(-HINT_LENGTH));
+      this.#environmentKeyId = key.id;
       return null;
     }
     if ((await this.#catalog.keys.countAdmins(this.#now())) > 0) return null;
@@ -76,11 +81,20 @@ export class Access {
     return { key, token };
   }
 
-  /** @throws HoldfastError `key_not_found`; `conflict` for the last administrator */
+  /** @throws HoldfastError `key_not_found`; `conflict` for the last administrator and for the environment's */
   async revoke(id: string): Promise<ApiKey> {
+    const revoked = this.#revoking.then(() => this.#revoke(id));
+    this.#revoking = revoked.catch(() => undefined); // told to its own caller
+    return revoked;
+  }
+
+  async #revoke(id: string): Promise<ApiKey> {
     const now = this.#now();
     const key = await this.#catalog.keys.get(id);
     if (key === null) throw new HoldfastError('key_not_found', `There is no API key with the id ${id}.`);
+    if (id === this.#environmentKeyId && key.revokedAt === null) {
+      throw new HoldfastError('conflict', 'This key is set by HOLDFAST_ADMIN_KEY. Change or remove that variable and start the hub again.');
+    }
     const isLiveAdmin = key.scopes.includes('admin') && key.revokedAt === null && !isExpired(key, now);
     if (isLiveAdmin && (await this.#catalog.keys.countAdmins(now)) <= 1) {
       throw new HoldfastError(

@@ -116,16 +116,13 @@ describe('the last administrator', () => {
 
   it('is kept when two administrators revoke each other at once', async () => {
     await using own = await startTestHub({ adminKey: null });
-    const first = own.context.generatedAdminKey ?? '';
-    const { data: firstKey } = await own.call(endpoints.getOwnKey, { key: first });
+    const { access, catalog, generatedAdminKey } = own.context;
+    const { data: first } = await own.call(endpoints.getOwnKey, { key: generatedAdminKey });
     const body = { name: 'second', scopes: ['admin'] };
-    const { data: second } = await own.call(endpoints.createKey, { body, key: first });
-    const answers = await Promise.all([
-      own.response(endpoints.revokeKey, { params: { id: second.id }, key: first }),
-      own.response(endpoints.revokeKey, { params: { id: firstKey.id }, key: second.token }),
-    ]);
-    expect(answers.map(({ status }) => status)).toContain(200);
-    expect(await own.context.catalog.keys.countAdmins(new Date())).toBe(1);
+    const { data: second } = await own.call(endpoints.createKey, { body, key: generatedAdminKey });
+    const outcomes = await Promise.allSettled([access.revoke(first.id), access.revoke(second.id)]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect(await catalog.keys.countAdmins(new Date())).toBe(1);
   });
 
   it('does not count keys that have expired', async () => {

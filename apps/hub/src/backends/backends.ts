@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Backend } from '@holdfast/catalog/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { Catalog } from '@holdfast/catalog/catalog';
+import { backendConfigs, backendType, type BackendType } from '@holdfast/contract/backends';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { ProbeReport, StorageBackend, Usage } from '@holdfast/storage/backend';
 import type { Events } from '../events.ts';
@@ -124,7 +125,9 @@ export class Backends {
     const patch: Parameters<Catalog['backends']['update']>[1] = {};
     if (change.name !== undefined) patch.name = change.name;
     if (change.config !== undefined) {
-      const merged = mergeConfig({ ...entry.row.config, ...this.#openSecrets(entry.row) }, change.config);
+      const merged = backendConfigs[typeOf(entry.row)].parse(
+        mergeConfig({ ...entry.row.config, ...this.#openSecrets(entry.row) }, change.config),
+      );
       const { volumeId } = await definition.prepare(merged, { create: false });
       if (volumeId !== entry.row.volumeId) {
         throw new HoldfastError(
@@ -294,6 +297,11 @@ export function splitSecrets(
 export function mergeConfig(config: JsonObject, change: JsonObject): JsonObject {
   const merged = { ...config, ...change };
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
+}
+
+/** The type of a row that this version has; rows of others were refused when they were brought up. */
+function typeOf(row: Backend): BackendType {
+  return backendType.parse(row.type);
 }
 
 function backendNotFound(id: string): HoldfastError {

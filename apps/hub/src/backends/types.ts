@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { localConfig } from '@holdfast/contract/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { createLocalBackend, prepareLocalRoot } from '@holdfast/storage/local';
@@ -21,8 +21,6 @@ export interface BackendTypeDefinition {
   prepare(config: JsonObject, options: { create: boolean }): Promise<{ volumeId: string }>;
   open(material: BackendMaterial): StorageBackend;
 }
-
-const localConfig = z.object({ root: z.string() });
 
 const local: BackendTypeDefinition = {
   secretFields: [],

@@ -7,7 +7,7 @@ import type { ByteRange, OpenFile, StorageEntry } from '../backend.ts';
 import { entryOf } from './entry.ts';
 
 /** Bytes of one read of `stream`; larger ones gain little, smaller ones cost throughput. */
-export const READ_CHUNK_BYTES = 256 * 1024;
+const READ_CHUNK_BYTES = 256 * 1024;
 
 /** An open file of a local tree. A later overwrite of its path renames over it and leaves these bytes alone. */
 export class LocalFile implements OpenFile {
