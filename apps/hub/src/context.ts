@@ -19,6 +19,7 @@ import { Metrics } from './metrics.ts';
 import { Netboot } from './netboot/netboot.ts';
 import { Operations } from './operations.ts';
 import { Downloads } from './serving/downloads.ts';
+import { FastLane } from './serving/fast-lane.ts';
 import { Serving } from './serving/serving.ts';
 import { Settings } from './settings.ts';
 import { registerRoutes } from './routes/routes.ts';
@@ -112,10 +113,17 @@ export async function createHub(
   const verification = new Verification({ backends, checksums, operations, jobs });
   const backfill = new Backfill({ backends, checksums, operations, jobs });
   const downloads = cleanup.use(new Downloads(operations));
-  const serving = new Serving({ library, backends, metrics, downloads, logger });
+  const fastLane = new FastLane({ access, settings, metrics, downloads });
+  const serving = new Serving({ library, backends, metrics, downloads, logger, fastLane });
   const netboot = new Netboot({ catalog, settings, library, events });
 
-  const app = createHttpServer({ access, logger, tls: config.tls, isDraining });
+  const app = createHttpServer({
+    access,
+    logger,
+    tls: config.tls,
+    answerFirst: (request, response) => fastLane.tryAnswer(request, response),
+    isDraining,
+  });
   cleanup.defer(() => app.close());
   const context: HubContext = {
     config,

@@ -1,3 +1,4 @@
+import { endpoints } from '@holdfast/contract/endpoints';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 /** The hub's Prometheus metrics, in a registry of their own so that several hubs can live in one process. */
@@ -9,6 +10,7 @@ export class Metrics {
     { labels: { method: string; route: string; status: number }; count: number }
   >();
   #sentOverHttp = 0;
+  #bootFilesFromMemory = 0;
 
   readonly requestSeconds = new Histogram({
     name: 'holdfast_http_request_seconds',
@@ -48,6 +50,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry, prefix: 'holdfast_' });
     const requests = this.#requests;
     const sent = (): number => this.#sentOverHttp;
+    const fromMemory = (): number => this.#bootFilesFromMemory;
     const requestCounter = new Counter({
       name: 'holdfast_http_requests_total',
       help: 'HTTP requests answered, by route, method and status.',
@@ -56,6 +59,7 @@ export class Metrics {
       collect() {
         this.reset();
         for (const { labels, count } of requests.values()) this.inc(labels, count);
+        this.inc({ method: 'GET', route: endpoints.getBootFile.path, status: 200 }, fromMemory());
       },
     });
     const sentCounter = new Counter({
@@ -78,6 +82,12 @@ export class Metrics {
     const known = this.#requests.get(key);
     if (known === undefined) this.#requests.set(key, { labels: { method, route, status }, count: 1 });
     else known.count += 1;
+  }
+
+  /** Counts a boot file that was answered from memory. */
+  countBootFile(bytes: number): void {
+    this.#bootFilesFromMemory += 1;
+    this.#sentOverHttp += bytes;
   }
 
   /** Counts file bytes that left over HTTP. */

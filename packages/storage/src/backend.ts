@@ -136,10 +136,10 @@ export interface StorageBackend extends AsyncDisposable {
   probe(options?: { signal?: AbortSignal }): Promise<ProbeReport>;
   stat(path: BackendPath, options?: { signal?: AbortSignal }): Promise<StorageEntry>;
   /**
-   * The validator of the file at a path right now, where that costs one local system call and no waiting;
-   * undefined when there is no file. Lets a cache in memory prove that it is not stale.
+   * A check that tells, by one local system call and without waiting, whether the file at the entry's path is still
+   * exactly that version; undefined when it is not even now. Lets a cache in memory prove that it is not stale.
    */
-  peek?(path: BackendPath): string | undefined;
+  freshness?(entry: StorageEntry): (() => boolean) | undefined;
   /** Direct children (or the whole subtree) of a folder in a stable order (by path, code units). */
   list(path: BackendPath, options?: ListOptions): Promise<ListPage>;
   open(path: BackendPath, options?: { signal?: AbortSignal }): Promise<OpenFile>;

@@ -8,7 +8,7 @@ import { countFolder, listFolder } from './local/listing.ts';
 import { makeFolder } from './local/making-folders.ts';
 import { moveEntry } from './local/moving.ts';
 import { probeVolume } from './local/probing.ts';
-import { openFile, peekValidator, statPath } from './local/reading.ts';
+import { openFile, freshnessOf, statPath } from './local/reading.ts';
 import { removeEntry } from './local/removing.ts';
 import { sweepStaging } from './local/sweeping.ts';
 import { Volume } from './local/volume.ts';
@@ -62,7 +62,7 @@ export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
       throwIfCancelled(stat?.signal, `Looking at ${path}`);
       return entryOf(path, await statPath(volume, path));
     },
-    peek: (path) => peekValidator(volume, path),
+    freshness: (entry) => freshnessOf(volume, entry),
     list: (path, list) => listFolder(volume, path, list ?? {}),
     open: async (path, open) => {
       throwIfCancelled(open?.signal, `Opening ${path}`);

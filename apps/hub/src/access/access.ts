@@ -50,7 +50,10 @@ export class Access {
    */
   async ensureAdministrator(givenKey: string | null): Promise<string | null> {
     if (givenKey !== null) {
-      const key = await this.#catalog.keys.setEnvironmentAdmin(hashToken(givenKey), givenKey.slice(-HINT_LENGTH));
+      const key = await this.#catalog.keys.setEnvironmentAdmin(
+        hashToken(givenKey),
+        givenKey.slice(-HINT_LENGTH),
+      );
       this.#environmentKeyId = key.id;
       return null;
     }
@@ -93,7 +96,10 @@ export class Access {
     const key = await this.#catalog.keys.get(id);
     if (key === null) throw new HoldfastError('key_not_found', `There is no API key with the id ${id}.`);
     if (id === this.#environmentKeyId && key.revokedAt === null) {
-      throw new HoldfastError('conflict', 'This key is set by HOLDFAST_ADMIN_KEY. Change or remove that variable and start the hub again.');
+      throw new HoldfastError(
+        'conflict',
+        'This key is set by HOLDFAST_ADMIN_KEY. Change or remove that variable and start the hub again.',
+      );
     }
     const isLiveAdmin = key.scopes.includes('admin') && key.revokedAt === null && !isExpired(key, now);
     if (isLiveAdmin && (await this.#catalog.keys.countAdmins(now)) <= 1) {

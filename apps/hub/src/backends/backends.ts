@@ -141,13 +141,15 @@ export class Backends {
     }
     const row = await this.#catalog.backends.update(id, patch);
     if (row === null) throw backendNotFound(id);
-    const former = entry.storage;
-    const fresh = change.config === undefined ? { ...entry, row } : this.#bringUp(row);
-    this.#entries.set(id, fresh);
-    if (change.config !== undefined) {
-      await former[Symbol.asyncDispose]();
-      await this.check(id);
+    if (row.name !== entry.row.name) this.#metrics.backendUp.remove({ backend: entry.row.name });
+    if (change.config === undefined) {
+      entry.row = row; // in place: a check that is under way notes its outcome here
+      this.#metrics.backendUp.set({ backend: row.name }, entry.status === 'online' ? 1 : 0);
+      return entry;
     }
+    this.#entries.set(id, this.#bringUp(row));
+    await entry.storage[Symbol.asyncDispose]();
+    await this.check(id);
     return this.#entry(id);
   }
 

@@ -8,7 +8,6 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { Server as TlsServer } from 'node:tls';
-import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { errorCatalogue, HoldfastError, isErrorCode, isHoldfastError } from '@holdfast/contract/errors';
@@ -16,6 +15,7 @@ import { toProblem } from '@holdfast/contract/problem';
 import { anonymous, type Access } from '../access/access.ts';
 
 import type { Metrics } from '../metrics.ts';
+import { requestIdOf } from '../request-id.ts';
 import { deferContinue } from './body.ts';
 import { methodsOf } from './methods.ts';
 
@@ -23,6 +23,8 @@ export interface HttpOptions {
   access: Access;
   logger: Logger;
   tls: { certFile: string; keyFile: string } | null;
+  /** Asked before anything is routed; true when it has answered. */
+  answerFirst: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Whether the hub is shutting down: new requests are then refused. */
   isDraining: () => boolean;
 }
@@ -40,13 +42,16 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
   const { access, logger } = options;
   const app = Fastify({
     logger: false, // the hub logs by itself: a logger a request would cost more than answering a small file
-    serverFactory: (handler) => createServer(options.tls, handler),
+    serverFactory: (handler) =>
+      createServer(options.tls, (request, response) => {
+        if (options.isDraining() || !options.answerFirst(request, response)) handler(request, response);
+      }),
     bodyLimit: Number.MAX_SAFE_INTEGER, // bodies are read as streams; small ones are limited where they are parsed
     rewriteUrl: singleSlashes,
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request, reply, logger);
     },
-    genReqId: requestId,
+    genReqId: (request) => requestIdOf(request.headers),
     requestIdHeader: false,
     routerOptions: { maxParamLength: 16_384 },
   });
@@ -193,12 +198,6 @@ function singleSlashes(request: { url?: string }): string {
   const end = url.indexOf('?');
   const path = end === -1 ? url : url.slice(0, end);
   return path.replace(/\/{2,}/g, '/') + (end === -1 ? '' : url.slice(end));
-}
-
-/** The caller's request id when it is harmless in a log line, else a new one. */
-function requestId(request: { headers: IncomingMessage['headers'] }): string {
-  const given = request.headers['x-request-id'];
-  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 /** Uploads may take hours: no time limit on a whole request; bodies have an idle guard of their own. */

@@ -90,15 +90,15 @@ export function mount<
 export function mountRaw(
   app: FastifyInstance,
   endpoint: Endpoint,
-  handler: (request: FastifyRequest, reply: FastifyReply) => Promise<void> | undefined,
+  handler: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void {
   app.route({
     method: endpoint.method,
     url: routerPath(endpoint.path),
     config: { endpoint },
-    handler: (request, reply) => {
-      const work = handler(request, reply);
-      return work === undefined ? undefined : work.then(() => reply);
+    handler: async (request, reply) => {
+      await handler(request, reply);
+      return reply;
     },
   });
 }

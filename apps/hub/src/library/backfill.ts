@@ -138,15 +138,19 @@ export class Backfill {
     details: BackfillDetails,
     signal: AbortSignal,
   ): Promise<void> {
-    const known = await this.#checksums.knownOf(backendId, entries);
-    for (const entry of entries) {
+    // A page that was interrupted is listed again: what it had done is behind its last path.
+    const done = entries.findIndex((entry) => entry.path === details.last_path);
+    const todo = entries.slice(done + 1);
+    const known = await this.#checksums.knownOf(backendId, todo);
+    for (const entry of todo) {
       signal.throwIfAborted();
+      const startedAt = performance.now();
+      const isMissing = !known.has(entry.path);
+      if (isMissing && !details.dry_run) await this.#hash(backendId, entry, details, signal);
       details.files_seen += 1;
-      if (!known.has(entry.path)) {
-        details.files_missing += 1;
-        if (!details.dry_run) await this.#hash(backendId, entry, details, signal);
-      }
+      if (isMissing) details.files_missing += 1;
       details.last_path = entry.path;
+      if (isMissing && !details.dry_run) await pace(entry.size, details.rate_limit_mbps, startedAt, signal);
     }
   }
 
@@ -157,7 +161,6 @@ export class Backfill {
     signal: AbortSignal,
   ): Promise<void> {
     const { storage } = this.#backends.get(backendId);
-    const startedAt = performance.now();
     try {
       await this.#checksums.compute(backendId, storage, entry.path, signal);
       details.files_hashed += 1;
@@ -167,11 +170,20 @@ export class Backfill {
       if (!(error instanceof HoldfastError)) throw error;
       details.files_failed += 1;
     }
-    if (details.rate_limit_mbps === null) return;
-    const due = (entry.size * 8) / (details.rate_limit_mbps * 1000); // bits ÷ (megabits a second) in milliseconds
-    const spent = performance.now() - startedAt;
-    if (due > spent) await delay(due - spent, undefined, { signal });
   }
+}
+
+/** Waits until `bytes` are due at the rate in megabits a second, since `startedAt` of performance.now(). */
+async function pace(
+  bytes: number,
+  rateMbps: number | null,
+  startedAt: number,
+  signal: AbortSignal,
+): Promise<void> {
+  if (rateMbps === null) return;
+  const due = (bytes * 8) / (rateMbps * 1000); // bits ÷ (megabits a second) in milliseconds
+  const spent = performance.now() - startedAt;
+  if (due > spent) await delay(due - spent, undefined, { signal });
 }
 
 function isBackfill(details: unknown): details is BackfillDetails {

@@ -37,7 +37,10 @@ export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot
   };
 
   mount(app, endpoints.listBackends, async ({ principal }) => {
-    const visible = backends.list().filter(({ row }) => reachesBackend(principal, row.id));
+    const visible = backends
+      .list()
+      .filter(({ row }) => reachesBackend(principal, row.id))
+      .toSorted((a, b) => (a.row.name < b.row.name ? -1 : 1)); // names are unique
     return { success: true, data: await Promise.all(visible.map(view)), total: visible.length };
   });
   mount(app, endpoints.createBackend, async ({ body }) => success(await view(await backends.create(body))));

@@ -14,16 +14,11 @@ const FILES_PREFIX = '/api/v1/files/';
 export function bootFileRoutes(app: FastifyInstance, context: HubContext): void {
   const { config, metrics, netboot, serving, settings } = context;
 
-  mountRaw(app, endpoints.getBootFile, (request, reply) => {
-    const backendId = settings.current.default_boot_backend_id;
-    const { principal } = request;
-    reply.raw.once('finish', () =>
-      metrics.countRequest(request.method, endpoints.getBootFile.path, reply.raw.statusCode),
-    );
-    const isFree = principal.backendId === null && principal.pathPrefix === null;
-    if (backendId !== null && isFree && serving.answerFromMemory(request, reply, backendId, principal.actor))
-      return undefined;
-    return serveFile(request, reply, backendId);
+  mountRaw(app, endpoints.getBootFile, async (request, reply) => {
+    const countAnswer = (): void =>
+      metrics.countRequest(request.method, endpoints.getBootFile.path, reply.raw.statusCode);
+    reply.raw.once('finish', countAnswer);
+    await serveFile(request, reply, settings.current.default_boot_backend_id);
   });
 
   async function serveFile(
@@ -46,6 +41,7 @@ export function bootFileRoutes(app: FastifyInstance, context: HubContext): void 
         path,
         actor: principal.actor,
         cacheControl: 'no-cache',
+        keepSmall: true,
       });
     } catch (error) {
       const script = isHoldfastError(error, 'file_not_found') ? await generated(path, request) : null;

@@ -37,7 +37,7 @@ export async function sendBody(
     }
     const split = Math.max(range.start, range.end - HELD_BACK_BYTES);
     await send(to, file, { start: range.start, end: split }, onBytes);
-    const tail = await read(file, { start: split, end: range.end });
+    const tail = await readWhole(file, { start: split, end: range.end });
     await requireUnchanged(file);
     to.write(tail);
     onBytes(tail.byteLength);
@@ -59,7 +59,8 @@ async function send(
   }
 }
 
-async function read(file: OpenFile, range: ByteRange): Promise<Buffer> {
+/** The bytes of a small range. @throws HoldfastError `backend_unavailable` when the file ends early */
+export async function readWhole(file: OpenFile, range: ByteRange): Promise<Buffer> {
   const bytes = Buffer.alloc(range.end - range.start);
   let filled = 0;
   for await (const chunk of file.stream(range)) {

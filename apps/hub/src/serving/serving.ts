@@ -15,10 +15,11 @@ import type { OpenFile } from '@holdfast/storage/backend';
 import type { Backends } from '../backends/backends.ts';
 import type { Library } from '../library/library.ts';
 import type { Metrics } from '../metrics.ts';
-import { sendBody } from './body.ts';
+import { readWhole, sendBody } from './body.ts';
 import type { Downloads } from './downloads.ts';
 import { etagOf, mediaTypeOf, representationHeaders } from './headers.ts';
-import { SMALL_FILE_BYTES, SmallFiles, type SmallFile } from './small-files.ts';
+import type { FastLane } from './fast-lane.ts';
+import { SMALL_FILE_BYTES } from './small-files.ts';
 
 /** What is asked for, by whom, and how the answer may be kept. */
 export interface ServeRequest {
@@ -28,6 +29,8 @@ export interface ServeRequest {
   cacheControl: string;
   /** A Content-Disposition, for downloads by people. */
   disposition?: string;
+  /** Small files may be answered from memory the next time this URL is asked for, by anyone who may boot. */
+  keepSmall?: boolean;
 }
 
 /** What is sent of a file: one piece of it, or several framed as multipart/byteranges. */
@@ -42,7 +45,7 @@ interface Selection {
 
 /**
  * From (backend, path) to bytes on the wire: headers with the digest of exactly what is sent, preconditions and
- * ranges in RFC 9110's order, small files from memory, large ones through two buffers.
+ * ranges in RFC 9110's order, the body through two buffers.
  */
 export class Serving {
   readonly #library: Library;
@@ -50,7 +53,7 @@ export class Serving {
   readonly #metrics: Metrics;
   readonly #downloads: Downloads;
   readonly #logger: Logger;
-  readonly #small = new SmallFiles();
+  readonly #fastLane: FastLane;
 
   constructor(options: {
     library: Library;
@@ -58,29 +61,14 @@ export class Serving {
     metrics: Metrics;
     downloads: Downloads;
     logger: Logger;
+    fastLane: FastLane;
   }) {
     this.#library = options.library;
     this.#backends = options.backends;
     this.#metrics = options.metrics;
     this.#downloads = options.downloads;
     this.#logger = options.logger;
-  }
-
-  /**
-   * Answers at once when the same URL was served as a small file before and that file is unchanged.
-   * The caller has made sure that the principal may read all of the backend.
-   * @returns whether it has answered
-   */
-  answerFromMemory(request: FastifyRequest, reply: FastifyReply, backendId: string, actor: string): boolean {
-    const key = keyOf(request, backendId);
-    const small = this.#small.get(key);
-    if (small === undefined) return false;
-    if (this.#backends.find(backendId)?.storage.peek?.(small.path) !== small.validator) {
-      this.#small.drop(key);
-      return false;
-    }
-    this.#answerSmall(request, reply, backendId, actor, small);
-    return true;
+    this.#fastLane = options.fastLane;
   }
 
   /** Answers a GET or HEAD on the raw response. Errors before the head are thrown; later ones cut the connection. */
@@ -95,87 +83,35 @@ export class Serving {
       disposition: wanted.disposition ?? null,
     };
     const headers = representationHeaders(facts);
-    if (sha256 !== null && opened.entry.size <= SMALL_FILE_BYTES) {
-      const kept = await this.#readSmall(opened, sha256, [
-        'Content-Type',
-        mediaTypeOf(wanted.path),
-        'Content-Length',
-        String(opened.entry.size),
-        ...headers,
-      ]);
-      this.#small.put(keyOf(request, wanted.backendId), kept);
-      this.#answerSmall(request, reply, wanted.backendId, wanted.actor, kept);
-      return;
+    if (wanted.keepSmall === true && sha256 !== null && opened.entry.size <= SMALL_FILE_BYTES) {
+      await this.#keepSmall(request, wanted, opened, headers);
     }
-    await this.#answerLarge(request, reply, wanted, opened, sha256, headers);
+    await this.#answer(request, reply, wanted, opened, sha256, headers);
   }
 
-  async #readSmall(file: OpenFile, sha256: string, headers: string[]): Promise<SmallFile> {
-    const body = Buffer.alloc(file.entry.size);
-    let filled = 0;
-    for await (const chunk of file.stream()) {
-      body.set(chunk.subarray(0, body.byteLength - filled), filled);
-      filled += chunk.byteLength;
-    }
-    const now = await file.revalidate();
-    if (filled !== file.entry.size || now.validator !== file.entry.validator) {
-      throw new HoldfastError(
-        'backend_unavailable',
-        `${file.entry.path} changed while it was being read; try again.`,
-      );
-    }
-    return {
-      path: file.entry.path,
-      validator: file.entry.validator,
-      sha256,
-      modifiedAt: file.entry.modifiedAt,
-      body,
-      headers,
-    };
-  }
-
-  #answerSmall(
+  /** Reads a small file into memory for the next requests of its URL. */
+  async #keepSmall(
     request: FastifyRequest,
-    reply: FastifyReply,
-    backendId: string,
-    actor: string,
-    small: SmallFile,
-  ): void {
-    const { headers } = request.raw;
-    const isHead = request.method === 'HEAD';
-    const client = request.socket.remoteAddress ?? '';
-    if (!hasConditions(headers) && headers.range === undefined) {
-      reply.hijack();
-      const raw = reply.raw;
-      raw.writeHead(200, [...small.headers, 'X-Request-Id', request.id]);
-      raw.end(isHead ? undefined : small.body);
-      this.#count(small.path, backendId, actor, client, isHead ? 0 : small.body.byteLength);
-      return;
-    }
-    const selection = select(
-      request,
-      small.path,
-      small.body.byteLength,
-      etagOf(small.sha256),
-      small.modifiedAt,
-    );
-    reply.hijack();
-    const representation = small.headers.slice(4);
-    if (!sendHead(reply.raw, request.id, selection, representation) || isHead) {
-      reply.raw.end();
-      return;
-    }
-    let bytes = 0;
-    for (const { header, range } of selection.parts) {
-      if (header !== undefined) reply.raw.write(header);
-      reply.raw.write(small.body.subarray(range.start, range.end));
-      bytes += range.end - range.start;
-    }
-    reply.raw.end(selection.trailer);
-    this.#count(small.path, backendId, actor, client, bytes);
+    wanted: ServeRequest,
+    file: OpenFile,
+    headers: readonly string[],
+  ): Promise<void> {
+    const { storage } = this.#backends.get(wanted.backendId);
+    const { size } = file.entry;
+    const bytes = await readWhole(file, { start: 0, end: size });
+    const isFresh = storage.freshness?.(file.entry);
+    if (isFresh === undefined) return; // replaced meanwhile: this answer is still right, the next one reads again
+    const first = ['Content-Type', mediaTypeOf(wanted.path), 'Content-Length', String(size)];
+    this.#fastLane.keep(request.raw.url ?? '', {
+      backendId: wanted.backendId,
+      path: wanted.path,
+      isFresh,
+      body: bytes.toString('latin1'),
+      headers: [...first, ...headers, 'X-Request-Id', ''],
+    });
   }
 
-  async #answerLarge(
+  async #answer(
     request: FastifyRequest,
     reply: FastifyReply,
     wanted: ServeRequest,
@@ -223,25 +159,6 @@ export class Serving {
       this.#metrics.transfersActive.dec();
     }
   }
-
-  #count(path: BackendPath, backendId: string, actor: string, client: string, bytes: number): void {
-    this.#metrics.countSent(bytes);
-    this.#downloads.note({ actor, client, backendId, path, bytes });
-  }
-}
-
-/** Small files are kept by the URL they were asked by: the hot path then parses nothing. */
-function keyOf(request: FastifyRequest, backendId: string): string {
-  return `${backendId} ${request.raw.url ?? ''}`;
-}
-
-function hasConditions(headers: FastifyRequest['raw']['headers']): boolean {
-  return (
-    headers['if-none-match'] !== undefined ||
-    headers['if-modified-since'] !== undefined ||
-    headers['if-match'] !== undefined ||
-    headers['if-unmodified-since'] !== undefined
-  );
 }
 
 type Refusal = { status: 304 } | { status: 416; size: number };

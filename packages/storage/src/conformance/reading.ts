@@ -137,16 +137,17 @@ export function describeReading(bench: ConformanceBench): void {
       });
     }
 
-    it('peeks at the same validator, where it can', async () => {
-      const { entry } = await bench.backend.write(bench.at('folder', 'file'), chunksOf(sampleBytes(100)));
-      if (bench.backend.peek === undefined) {
-        expect((await bench.backend.stat(entry.path)).validator).toBe(entry.validator);
-        return;
-      }
-      expect(bench.backend.peek(entry.path)).toBe(entry.validator);
-      expect(bench.backend.peek(bench.at('folder'))).toBeUndefined();
-      expect(bench.backend.peek(bench.at('none'))).toBeUndefined();
-      expect(bench.backend.peek(bench.at('folder', 'file', 'below'))).toBeUndefined();
+    it('tells by its freshness check when the file is another one, where it can', async () => {
+      const path = bench.at('folder', 'file');
+      const { entry } = await bench.backend.write(path, chunksOf(sampleBytes(100)));
+      const isFresh = bench.backend.freshness?.(entry);
+      if (isFresh !== undefined) expect(isFresh()).toBe(true);
+      const { entry: next } = await bench.backend.write(path, chunksOf(sampleBytes(100)));
+      expect(next.validator).not.toBe(entry.validator);
+      if (isFresh !== undefined) expect(isFresh()).toBe(false);
+      expect(bench.backend.freshness?.(entry)).toBeUndefined();
+      await bench.backend.remove(path);
+      expect(bench.backend.freshness?.(next)).toBeUndefined();
     });
   });
 

@@ -10,6 +10,7 @@ import { validatorOf } from './entry.ts';
 import { realPathOf } from './folder-handle.ts';
 import { refuseTempNames, requireFileOrFolder, requireInsideJail, statInside } from './jail.ts';
 import { LocalFile } from './open-file.ts';
+import type { StorageEntry } from '../backend.ts';
 import type { Volume } from './volume.ts';
 
 /** A read that found nothing: nothing there, or no volume? */
@@ -41,15 +42,34 @@ export async function statPath(volume: Volume, path: BackendPath): Promise<BigIn
 }
 
 /**
- * The validator of the file at a path by one system call, or undefined when there is none or it cannot be looked at.
- * It follows symlinks without a look at where they lead: equal validators mean the same inode, unchanged.
+ * A check by one `stat` whether the file at the entry's path is still that version; undefined when it is not now.
+ * It follows symlinks without a look at where they lead: equal numbers mean the same inode, unchanged. Times are
+ * compared as floating-point milliseconds, a grain of a quarter of a microsecond: no two writes follow so fast.
  */
-export function peekValidator(volume: Volume, path: BackendPath): string | undefined {
+export function freshnessOf(volume: Volume, entry: StorageEntry): (() => boolean) | undefined {
+  const path = `${volume.root}${entry.path}`;
   try {
-    const stats = statSync(`${volume.root}${path}`, { bigint: true, throwIfNoEntry: false });
-    return stats?.isFile() === true ? validatorOf(stats) : undefined;
+    const seen = statSync(path, { throwIfNoEntry: false });
+    const exact = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (exact === undefined || seen === undefined || !exact.isFile()) return undefined;
+    if (validatorOf(exact) !== entry.validator) return undefined;
+    const { mtimeMs, ctimeMs, size, ino, dev } = seen;
+    return () => {
+      try {
+        const now = statSync(path, { throwIfNoEntry: false });
+        return (
+          now !== undefined &&
+          now.ctimeMs === ctimeMs &&
+          now.mtimeMs === mtimeMs &&
+          now.size === size &&
+          now.ino === ino &&
+          now.dev === dev
+        );
+      } catch {
+        return false; // whatever the trouble is, the caller's full look at the path reports it
+      }
+    };
   } catch {
-    // Whatever the trouble is, the caller's full look at the path reports it.
     return undefined;
   }
 }
