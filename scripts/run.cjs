@@ -9,7 +9,7 @@ const root = path.dirname(__dirname);
 
 /** What each command runs, in order; the arguments of the command line go to the last step. */
 const commands = {
-  start: [{ script: 'apps/hub/src/main.ts' }],
+  start: [{ script: 'apps/hub/src/main.ts', nodeFlags: 'apps/hub/node-flags.json' }],
   test: [
     { script: 'scripts/debian-packages.ts', args: ['test'] },
     { script: 'node_modules/vitest/vitest.mjs', args: ['run'], env: { NODE_ENV: 'test' } },
@@ -32,7 +32,8 @@ function environment(step) {
 function runStep(step, rest) {
   const spawn = require('child_process').spawn;
   const guard = path.join(__dirname, 'end-with-runner.cjs');
-  const args = ['--require', guard, path.join(root, step.script)].concat(step.args || [], rest);
+  const flags = step.nodeFlags ? JSON.parse(fs.readFileSync(path.join(root, step.nodeFlags), 'utf8')) : [];
+  const args = flags.concat(['--require', guard, path.join(root, step.script)], step.args || [], rest);
   return new Promise((resolve) => {
     const child = spawn(stamp.nodeBinary(root), args, {
       cwd: root,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
@@ -8,6 +9,10 @@ const repository = path.resolve(import.meta.dirname, '../..');
 /** The pinned Node of the repository, whatever runs the tests. */
 const nodeBinary = path.join(repository, 'node_modules/node/bin/node');
 const hubMain = path.join(repository, 'apps/hub/src/main.ts');
+/** What `npm start` gives Node: a young generation whose garbage stays small. */
+const nodeFlags = z
+  .array(z.string())
+  .parse(JSON.parse(readFileSync(path.join(repository, 'apps/hub/node-flags.json'), 'utf8')));
 
 const readyLine = z.object({ event: z.literal('ready'), url: z.url(), tftp: z.string().optional() });
 
@@ -110,7 +115,7 @@ interface LaunchedHub {
 }
 
 async function launchHub(options: HubOptions, dataDir: string, adminKey: string): Promise<LaunchedHub> {
-  const [command, ...args] = [...(options.prefix ?? []), nodeBinary, hubMain, ...(options.args ?? [])];
+  const [command, ...args] = [...(options.prefix ?? []), nodeBinary, ...nodeFlags, hubMain, ...(options.args ?? [])];
   if (command === undefined) throw new Error('The hub has no command to run.');
   const hub = await startProcess(command, args, {
     cwd: dataDir,

@@ -32,6 +32,7 @@ export class Access {
   #environmentKeyId: string | null = null;
   /** Revocations go one after the other, so that two administrators cannot each be the other's last. */
   #revoking: Promise<unknown> = Promise.resolve();
+  readonly #revokedListeners = new Set<(keyId: string) => void>();
 
   constructor(options: { catalog: Catalog; now?: () => Date }) {
     this.#catalog = options.catalog;
@@ -84,6 +85,18 @@ export class Access {
     return { key, token };
   }
 
+  /** Calls `listener` with the id of each key that is revoked here. @returns a function that ends it */
+  onRevoked(listener: (keyId: string) => void): () => void {
+    this.#revokedListeners.add(listener);
+    return () => this.#revokedListeners.delete(listener);
+  }
+
+  /** Whether a key is still a credential: not revoked, not expired, not gone with its backend. */
+  async isLive(keyId: string): Promise<boolean> {
+    const key = await this.#catalog.keys.get(keyId);
+    return key !== null && key.revokedAt === null && !isExpired(key, this.#now());
+  }
+
   /** @throws HoldfastError `key_not_found`; `conflict` for the last administrator and for the environment's */
   async revoke(id: string): Promise<ApiKey> {
     const revoked = this.#revoking.then(() => this.#revoke(id));
@@ -108,7 +121,9 @@ export class Access {
         'This is the last administrator key. Create another one with the scope admin first.',
       );
     }
-    return (await this.#catalog.keys.revoke(id, now)) ?? key;
+    const revoked = (await this.#catalog.keys.revoke(id, now)) ?? key;
+    for (const listener of this.#revokedListeners) listener(id);
+    return revoked;
   }
 
   /**

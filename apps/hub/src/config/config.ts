@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
-import { HoldfastError } from '@holdfast/contract/errors';
+import { parseServer } from '@holdfast/boot/server-address';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 
 /** Everything the hub is told from outside. Secrets stay out of it: see secrets.ts. */
 export interface HubConfig {
@@ -75,13 +76,20 @@ const settings = [
 
 type SettingKey = (typeof settings)[number]['key'];
 
-const portSchema = z.coerce.number().int().min(0).max(65_535);
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
+const portProblem = 'must be a whole number from 0 to 65535';
+/** Digits or a number alone: a blank, `true` or `0x50` would otherwise count as numbers too. */
+const portSchema = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], portProblem)
+  .pipe(z.int(portProblem).min(0, portProblem).max(65_535, portProblem));
+const publicUrl = z
+  .string()
+  .transform((url) => url.replace(/\/+$/, ''))
+  .refine(isServerAddress, 'must be an http:// or https:// URL of host and port alone, like http://boot.example.org:8080');
 const valuesSchema = z.object({
   data: z.string().min(1).default('./data'),
   host: z.string().min(1).default('127.0.0.1'),
   port: portSchema.default(8080),
-  public_url: httpUrl.transform((url) => url.replace(/\/+$/, '')).optional(),
+  public_url: publicUrl.optional(),
   database_url: z
     .string()
     .regex(/^(postgres|postgresql):\/\/|^sqlite:/, 'must start with postgres:// or sqlite:')
@@ -161,6 +169,17 @@ export function loadConfig({ argv, env, cwd, version }: ConfigSources): HubConfi
         : null,
     logLevel: value.log_level,
   };
+}
+
+/** Boot loaders take no other address: better refused here than in every boot script. */
+function isServerAddress(url: string): boolean {
+  try {
+    parseServer(url);
+    return true;
+  } catch (error) {
+    if (!isHoldfastError(error, 'invalid_request')) throw error;
+    return false;
+  }
 }
 
 function parseFlags(argv: string[], version: string): Record<string, string | undefined> {

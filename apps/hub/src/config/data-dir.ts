@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  realpathSync,
   rmSync,
   unlinkSync,
   writeSync,
@@ -12,6 +13,9 @@ import {
 import { join } from 'node:path';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { readOrCreateOnce } from './secrets.ts';
+
+/** Directories that hubs of this very process hold: a pid alone does not tell them apart. */
+const heldHere = new Set<string>();
 
 /** A data directory held by this process alone. */
 export interface DataDir extends Disposable {
@@ -36,14 +40,20 @@ export function takeDataDir(path: string): DataDir {
     );
   }
   const pidFile = join(path, 'hub.pid');
+  const realPath = realpathSync(path);
+  if (heldHere.has(realPath)) throw inUse(process.pid, path);
   takePidFile(pidFile, path);
-  return {
-    path,
-    hubId: readOrCreateOnce(join(path, 'hub.id'), randomUUID),
-    [Symbol.dispose]() {
-      rmSync(pidFile, { force: true });
-    },
+  heldHere.add(realPath);
+  const release = (): void => {
+    rmSync(pidFile, { force: true });
+    heldHere.delete(realPath);
   };
+  try {
+    return { path, hubId: readOrCreateOnce(join(path, 'hub.id'), randomUUID), [Symbol.dispose]: release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 function takePidFile(pidFile: string, dataDir: string): void {
@@ -62,10 +72,7 @@ function takePidFile(pidFile: string, dataDir: string): void {
       }
       const holder = readHolder(pidFile);
       if (holder !== null && holder.pid !== process.pid && startTime(holder.pid) === holder.startTime) {
-        throw new HoldfastError(
-          'conflict',
-          `Another hub (process ${holder.pid}) is using ${dataDir}. Stop it, or choose another HOLDFAST_DATA.`,
-        );
+        throw inUse(holder.pid, dataDir);
       }
       rmSync(pidFile, { force: true });
     }
@@ -78,6 +85,13 @@ function takePidFile(pidFile: string, dataDir: string): void {
   }
 }
 
+function inUse(pid: number, dataDir: string): HoldfastError {
+  return new HoldfastError(
+    'conflict',
+    `Another hub (process ${pid}) is using ${dataDir}. Stop it, or choose another HOLDFAST_DATA.`,
+  );
+}
+
 function readHolder(pidFile: string): { pid: number; startTime: string } | null {
   let text: string;
   try {
@@ -85,8 +99,9 @@ function readHolder(pidFile: string): { pid: number; startTime: string } | null 
   } catch {
     return null; // gone meanwhile: free to take
   }
-  const [pid, time] = text.split(' ');
-  return { pid: Number(pid), startTime: time ?? '' };
+  // A power cut may leave the file empty: then nobody holds it.
+  const [, pid, time] = /^([1-9]\d*) (\d*)$/.exec(text) ?? [];
+  return pid === undefined ? null : { pid: Number(pid), startTime: time ?? '' };
 }
 
 /** A process's start time in clock ticks since boot (proc(5), field 22): tells a reused pid from the holder's. */

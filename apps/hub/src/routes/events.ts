@@ -9,7 +9,7 @@ import type { HubContext } from '../context.ts';
 const MOST_UNSENT_BYTES = 1024 * 1024;
 const PING_EVERY_MS = 30_000;
 
-export function eventRoutes(app: FastifyInstance, { events, logger }: HubContext): void {
+export function eventRoutes(app: FastifyInstance, { access, events, logger }: HubContext): void {
   app.route({
     method: 'GET',
     url: endpoints.subscribeEvents.path,
@@ -32,6 +32,10 @@ export function eventRoutes(app: FastifyInstance, { events, logger }: HubContext
         }
         socket.send(JSON.stringify(event));
       });
+      const dismiss = (): void => socket.close(1008, 'the key is no longer valid');
+      const unfollow = access.onRevoked((keyId) => {
+        if (keyId === principal.keyId) dismiss();
+      });
       let alive = true;
       socket.on('pong', () => {
         alive = true;
@@ -43,12 +47,21 @@ export function eventRoutes(app: FastifyInstance, { events, logger }: HubContext
         }
         alive = false;
         socket.ping();
+        access.isLive(principal.keyId ?? '').then(
+          (isLive) => {
+            if (!isLive) dismiss();
+          },
+          (error: unknown) => {
+            logger.warn({ err: error, request_id: request.id }, 'the key of an event client could not be looked up');
+          },
+        );
       }, PING_EVERY_MS).unref();
       socket.on('error', (error) =>
         logger.debug({ err: error, request_id: request.id }, 'an event client failed'),
       );
       socket.on('close', () => {
         clearInterval(heartbeat);
+        unfollow();
         unsubscribe();
       });
     },

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { ByteRange } from '@holdfast/bytes/ranges';
+import type { BufferPool } from '@holdfast/bytes/buffer-pool';
 import { sendRange } from '@holdfast/bytes/send-range';
 import { sendStream } from '@holdfast/bytes/send-stream';
 import { HoldfastError } from '@holdfast/contract/errors';
@@ -9,6 +10,12 @@ import type { OpenFile } from '@holdfast/storage/backend';
 const STALLED_MS = 120_000;
 /** The end of a body that is held back until the file has been looked at once more, in bytes. */
 const HELD_BACK_BYTES = 4096;
+
+export interface SendOptions {
+  buffers: BufferPool;
+  /** Told the bytes of each block that was taken. */
+  onBytes: (bytes: number) => void;
+}
 
 export interface BodyPlan {
   parts: readonly { header?: Uint8Array; range: ByteRange }[];
@@ -25,22 +32,22 @@ export async function sendBody(
   to: ServerResponse,
   file: OpenFile,
   plan: BodyPlan,
-  onBytes: (bytes: number) => void,
+  options: SendOptions,
 ): Promise<void> {
   to.setTimeout(STALLED_MS, () => to.destroy());
   const last = plan.parts.length - 1;
   for (const [index, { header, range }] of plan.parts.entries()) {
     if (header !== undefined) to.write(header);
     if (index < last) {
-      await send(to, file, range, onBytes);
+      await send(to, file, range, options);
       continue;
     }
     const split = Math.max(range.start, range.end - HELD_BACK_BYTES);
-    await send(to, file, { start: range.start, end: split }, onBytes);
+    await send(to, file, { start: range.start, end: split }, options);
     const tail = await readWhole(file, { start: split, end: range.end });
     await requireUnchanged(file);
     to.write(tail);
-    onBytes(tail.byteLength);
+    options.onBytes(tail.byteLength);
   }
   await finish(to, plan.trailer);
 }
@@ -49,11 +56,11 @@ async function send(
   to: ServerResponse,
   file: OpenFile,
   range: ByteRange,
-  onBytes: (bytes: number) => void,
+  { buffers, onBytes }: SendOptions,
 ): Promise<void> {
   if (range.end === range.start) return;
   if (file.readInto !== undefined) {
-    await sendRange({ readInto: file.readInto.bind(file), range, to, onBytes });
+    await sendRange({ readInto: file.readInto.bind(file), range, to, buffers, onBytes });
   } else {
     await sendStream({ source: file.stream(range), to, length: range.end - range.start, onBytes });
   }

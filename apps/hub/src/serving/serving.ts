@@ -20,6 +20,7 @@ import type { Downloads } from './downloads.ts';
 import { etagOf, mediaTypeOf, representationHeaders } from './headers.ts';
 import type { FastLane } from './fast-lane.ts';
 import { SMALL_FILE_BYTES } from './small-files.ts';
+import { buffersFor } from './transfer-buffers.ts';
 
 /** What is asked for, by whom, and how the answer may be kept. */
 export interface ServeRequest {
@@ -54,6 +55,7 @@ export class Serving {
   readonly #downloads: Downloads;
   readonly #logger: Logger;
   readonly #fastLane: FastLane;
+  #active = 0;
 
   constructor(options: {
     library: Library;
@@ -130,9 +132,12 @@ export class Serving {
     let bytes = 0;
     this.#metrics.transfersActive.inc();
     try {
-      await sendBody(raw, file, selection, (sent) => {
-        bytes += sent;
-        this.#metrics.countSent(sent);
+      await sendBody(raw, file, selection, {
+        buffers: buffersFor(this.#active++),
+        onBytes: (sent) => {
+          bytes += sent;
+          this.#metrics.countSent(sent);
+        },
       });
       this.#downloads.note({
         actor: wanted.actor,
@@ -156,6 +161,7 @@ export class Serving {
       if (!aborted)
         this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
     } finally {
+      this.#active -= 1;
       this.#metrics.transfersActive.dec();
     }
   }

@@ -26,7 +26,7 @@ export async function openEvents(
   });
   const received: Event[] = [];
   const listeners = new Set<() => void>();
-  const closed = once(socket, 'close');
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.on('message', (data) => {
     received.push(event.parse(JSON.parse(String(data))));
     for (const listener of [...listeners]) listener();

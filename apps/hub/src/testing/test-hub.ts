@@ -59,6 +59,8 @@ export interface TestHub extends AsyncDisposable {
   finished(operationId: string): Promise<Operation>;
   /** Stops the hub and starts another one on the same data. */
   restart(changes?: Partial<HubConfig>): Promise<void>;
+  /** Stops the hub as SIGTERM does: running requests may end. */
+  drain(): Promise<void>;
   /** Stops the hub alone; the directory stays until the fixture is disposed. */
   stop(): Promise<void>;
 }
@@ -181,6 +183,7 @@ function makeTestHub({ dataDir, running, logs, restart, dispose }: Parts): TestH
       return await read();
     },
     restart,
+    drain: () => running().stop(),
     stop: async () => running()[Symbol.asyncDispose](),
     [Symbol.asyncDispose]: dispose,
   };

@@ -1,7 +1,7 @@
 import type { Ask, PacedTransfer, Pacer } from './pacer-state.ts';
 import type { Claim, WaterLevel } from './shares.ts';
 import { waterLevel } from './shares.ts';
-import { deactivate, entitlement, priorityOf } from './virtual-time.ts';
+import { countShare, deactivate, entitlement, priorityOf } from './virtual-time.ts';
 
 /** Shares are computed anew so often while anybody waits. */
 const REVIEW_MS = 100;
@@ -50,7 +50,7 @@ export function review(pacer: Pacer<Ask>, now: number): void {
       deactivate(pacer, transfer);
       continue;
     }
-    transfer.demand = observedDemand(transfer, now);
+    observeDemand(transfer, now);
     claims.push({ weight: priorityOf(transfer), cap: transfer.demand });
   }
   pacer.level = currentLevel(pacer, claims);
@@ -68,12 +68,14 @@ function currentLevel(pacer: Pacer<Ask>, claims: readonly Claim[]): WaterLevel {
   return waterLevel({ budget, floor, transfers: claims.map(({ weight }) => ({ weight })) });
 }
 
-function observedDemand(transfer: PacedTransfer<Ask>, now: number): number {
+/** Judges what a transfer could take from what it took and how long it waited. */
+function observeDemand(transfer: PacedTransfer<Ask>, now: number): void {
   const observed = now - transfer.activeSince;
   const waits = transfer.asks.length > 0 ? now - Math.max(transfer.activeSince, transfer.waitsSince) : 0;
-  const heldBack = transfer.waited + waits >= observed * HELD_BACK_FRACTION;
-  if (observed < MIN_OBSERVED_MS || (heldBack && !transfer.client.heldBack)) return Infinity;
-  return Math.max(MIN_DEMAND, (transfer.granted / observed) * GROWTH);
+  const waited = transfer.waited + waits >= observed * HELD_BACK_FRACTION;
+  const taken = Math.max(MIN_DEMAND, (transfer.granted / observed) * GROWTH);
+  transfer.demandOfClient = observed < MIN_OBSERVED_MS || waited ? Infinity : taken;
+  transfer.demand = transfer.client.heldBack && observed >= MIN_OBSERVED_MS ? taken : transfer.demandOfClient;
 }
 
 /** Begins the next time of observation. The sums are built up anew, so that roundings do not add up. */
@@ -87,8 +89,8 @@ function restart(pacer: Pacer<Ask>, now: number): void {
     transfer.activeSince = now;
     transfer.granted = 0;
     transfer.waited = 0;
-    transfer.share = Math.min(transfer.demand, entitlement(pacer, transfer));
-    pacer.activeShares += transfer.share;
-    transfer.client.activeShares += transfer.share;
+    transfer.share = 0;
+    transfer.shareOfClient = 0;
+    countShare(pacer, transfer, entitlement(pacer, transfer));
   }
 }

@@ -21,13 +21,15 @@ export interface TransferSource<Meta> {
 export interface WaitingBlock extends Ask {
   /** ms of the throttle's clock. */
   readonly askedAt: number;
-  grant(): void;
-  refuse(reason: Error): void;
+  /** Ends the waiting: the block may go, or it is refused. */
+  settle(now: number, refusal?: Error): void;
 }
 
 /** The progress of all streams of one (client, path). */
 export class FollowedTransfer<Meta, Stream> {
   readonly id = randomUUID();
+  /** Of its (protocol, client, path). */
+  readonly key: string;
   readonly source: TransferSource<Meta>;
   readonly paced: PacedTransfer<WaitingBlock>;
   readonly startedAt = new Date();
@@ -42,7 +44,8 @@ export class FollowedTransfer<Meta, Stream> {
   progressAt: number;
   finished = false;
 
-  constructor(source: TransferSource<Meta>, paced: PacedTransfer<WaitingBlock>, now: number) {
+  constructor(key: string, source: TransferSource<Meta>, paced: PacedTransfer<WaitingBlock>, now: number) {
+    this.key = key;
     this.source = source;
     this.paced = paced;
     this.meter = new RateMeter(now);

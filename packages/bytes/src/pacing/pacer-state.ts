@@ -23,10 +23,13 @@ export interface PacedTransfer<A extends Ask> extends Tagged {
   readonly asks: A[];
   /** Virtual time at which its last block is done. */
   finishTag: number;
-  /** Bytes per ms that it counts for in `activeShares`; 0 while it is not active. */
+  /** Bytes per ms that it counts for in `activeShares` of the pacer and of its client; 0 while it is not active. */
   share: number;
-  /** The most bytes per ms that it seems able to take; infinite while the pace holds it back. */
+  shareOfClient: number;
+  /** The most bytes per ms that it seems able to take; infinite while the budget holds it back. */
   demand: number;
+  /** The same, but infinite too while only the limit of its client holds it back. */
+  demandOfClient: number;
   /** Since the last review: when it became active, bytes granted, ms spent waiting. */
   activeSince: number;
   granted: number;

@@ -3,9 +3,25 @@ import { clientLimit } from './pacer-state.ts';
 import type { Ask, PacedClient, PacedTransfer, Pacer } from './pacer-state.ts';
 import type { ThrottleSettings } from './settings.ts';
 import { TagHeap } from './tag-heap.ts';
-import { BYTES_PER_MS_OF_MBPS, changeLimit, fullBucket, isFull, isOpen, opensAt, rateLimit } from './token-bucket.ts';
+import {
+  BYTES_PER_MS_OF_MBPS,
+  changeLimit,
+  fullBucket,
+  isFull,
+  isOpen,
+  opensAt,
+  rateLimit,
+} from './token-bucket.ts';
 import { refill } from './token-bucket.ts';
-import { chargeBlock, clientTime, deactivate, entitlement, startTag, tagClient } from './virtual-time.ts';
+import {
+  activate,
+  chargeBlock,
+  clientTime,
+  deactivate,
+  entitlement,
+  startTag,
+  tagClient,
+} from './virtual-time.ts';
 
 /** A block is at most so much time of its transfer's share, so that shares are even over short times too. */
 const SHARE_BLOCK_MS = 20;
@@ -41,7 +57,9 @@ export function register<A extends Ask>(
     place: -1,
     finishTag: clientTime(pacer, client),
     share: 0,
+    shareOfClient: 0,
     demand: Infinity,
+    demandOfClient: Infinity,
     activeSince: now,
     granted: 0,
     waited: 0,
@@ -107,6 +125,7 @@ export function ask<A extends Ask>(
     transfer.order = pacer.order;
     transfer.tag = startTag(pacer, transfer);
     transfer.waitsSince = now;
+    activate(pacer, transfer, now);
     client.waiting.push(transfer);
     placeClient(pacer, client);
   }
@@ -133,7 +152,7 @@ export function advance<A extends Ask>(pacer: Pacer<A>, now: number): Advance<A>
   refill(pacer.bucket, now);
   noteCalm(pacer, now);
   if (pacer.contended && now >= pacer.reviewAt) review(pacer, now);
-  for (let client = pacer.heldBack.peek(); client !== undefined && client.tag <= now; ) {
+  for (let client = pacer.heldBack.peek(); client !== undefined && client.tag <= now;) {
     pacer.heldBack.remove(client);
     placeClient(pacer, client);
     client = pacer.heldBack.peek();
@@ -189,15 +208,23 @@ export function reconfigure(pacer: Pacer<Ask>, settings: ThrottleSettings, now: 
 export function blockBytes(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): number {
   const most = Math.min(pacer.bucket.limit.blockBytes, pacer.clientLimit?.blockBytes ?? Infinity);
   if (!pacer.contended) return most;
-  const ofShare = Math.floor((entitlement(pacer, transfer) * SHARE_BLOCK_MS) / Math.max(1, transfer.streams));
+  const ofShare = Math.floor(
+    (presentShare(pacer, transfer) * SHARE_BLOCK_MS) / Math.max(1, transfer.streams),
+  );
   return Math.min(most, Math.max(MIN_SHARED_BLOCK_BYTES, ofShare));
 }
 
 /** What the transfer is entitled to now, in bytes per second; less than the budget only while there are others. */
 export function shareOf(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): number {
-  const budget = pacer.bucket.limit.bytesPerMs;
-  const share = pacer.contended ? Math.min(budget, entitlement(pacer, transfer)) : budget;
+  const share = pacer.contended ? presentShare(pacer, transfer) : pacer.bucket.limit.bytesPerMs;
   return 1000 * Math.min(share, pacer.clientLimit?.bytesPerMs ?? Infinity);
+}
+
+/** Bytes per ms. Many who came since the last review make it less than the level says. */
+function presentShare(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): number {
+  const budget = pacer.bucket.limit.bytesPerMs;
+  const rate = entitlement(pacer, transfer);
+  return (budget * rate) / Math.max(budget, pacer.activeShares - transfer.share + rate);
 }
 
 function grant<A extends Ask>(

@@ -14,9 +14,11 @@ export interface ThrottleSettings {
 export function checkSettings(settings: ThrottleSettings): void {
   const { budgetMbps, minTransferMbps, perClientMbps } = settings;
   if (!(Number.isFinite(budgetMbps) && budgetMbps > 0)) refuse('The bandwidth budget', 'above 0');
-  if (!(Number.isFinite(minTransferMbps) && minTransferMbps >= 0)) refuse('The minimum of a transfer', '0 or more');
+  if (!(Number.isFinite(minTransferMbps) && minTransferMbps >= 0))
+    refuse('The minimum of a transfer', '0 or more');
   if (perClientMbps === null) return;
-  if (!(Number.isFinite(perClientMbps) && perClientMbps > 0)) refuse('The limit per client', 'above 0, or null');
+  if (!(Number.isFinite(perClientMbps) && perClientMbps > 0))
+    refuse('The limit per client', 'above 0, or null');
 }
 
 function refuse(name: string, allowed: string): never {

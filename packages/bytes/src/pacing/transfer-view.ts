@@ -1,7 +1,4 @@
-import type { HoldfastError } from '@holdfast/contract/errors';
-
-export const transferProtocols = ['http', 'tftp'] as const;
-export type TransferProtocol = (typeof transferProtocols)[number];
+export type TransferProtocol = 'http' | 'tftp';
 
 /** How a stream, and in the end its transfer, came to its end. */
 export type StreamOutcome = 'complete' | 'aborted' | 'failed';
@@ -62,6 +59,3 @@ export interface PacedStream extends Disposable {
   /** Closes the stream as aborted if it is still open. */
   [Symbol.dispose](): void;
 }
-
-/** Why a stream was stopped from outside. */
-export type StopReason = HoldfastError;

@@ -51,9 +51,9 @@ export function chargeBlock(
   now: number,
 ): void {
   const { client } = transfer;
-  const rate = shareAt(pacer.level, { weight: priorityOf(transfer) });
+  const rate = entitlement(pacer, transfer);
   activate(pacer, transfer, now);
-  changeShare(pacer, transfer, Math.min(transfer.demand, rate));
+  countShare(pacer, transfer, rate);
   transfer.granted += bytes;
   transfer.finishTag = start + bytes / rate;
   // With the own rate as the least, virtual time never overtakes the tags of the only one that sends.
@@ -68,23 +68,26 @@ export function activate(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>, now: n
   if (pacer.active.has(transfer)) return;
   pacer.active.add(transfer);
   transfer.demand = Infinity;
+  transfer.demandOfClient = Infinity;
   transfer.activeSince = now;
   transfer.granted = 0;
   transfer.waited = 0;
-  changeShare(pacer, transfer, shareAt(pacer.level, { weight: priorityOf(transfer) }));
+  countShare(pacer, transfer, entitlement(pacer, transfer));
 }
 
 export function deactivate(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): void {
   if (!pacer.active.delete(transfer)) return;
-  changeShare(pacer, transfer, 0);
+  countShare(pacer, transfer, 0);
 }
 
-function changeShare(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>, share: number): void {
-  const change = share - transfer.share;
-  if (change === 0) return;
+/** Counts a transfer that is entitled to `rate` (bytes per ms) in the sums of the shares. */
+export function countShare(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>, rate: number): void {
   const { client } = transfer;
-  transfer.share = share;
+  const share = Math.min(transfer.demand, rate);
+  const shareOfClient = Math.min(transfer.demandOfClient, rate);
   // Rounding must not leave less than the share of a transfer that is there.
-  pacer.activeShares = Math.max(share, pacer.activeShares + change);
-  client.activeShares = Math.max(share, client.activeShares + change);
+  pacer.activeShares = Math.max(share, pacer.activeShares + share - transfer.share);
+  client.activeShares = Math.max(shareOfClient, client.activeShares + shareOfClient - transfer.shareOfClient);
+  transfer.share = share;
+  transfer.shareOfClient = shareOfClient;
 }

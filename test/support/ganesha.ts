@@ -1,0 +1,172 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { freePort } from './free-port.ts';
+import { startProcess } from './process.ts';
+import type { RunningProcess } from './process.ts';
+import { makeTempDir } from './temp-dir.ts';
+
+const program = '/usr/bin/ganesha.nfsd';
+const rpcbind = '/usr/sbin/rpcbind';
+const startTimeoutMs = 20_000;
+const portAttempts = 5;
+const portmapperPort = 111;
+
+export interface GaneshaOptions {
+  /** Serves NFSv3 as well, or alone; both need rpcbind (port 111), which is started unless one is there. */
+  protocols?: '4' | '3' | '3,4';
+  /** Lines for the EXPORT block, which then override what is there. */
+  exportOptions?: string;
+  /** Seconds of grace after a start, in which only reclaims are served. Default: none. */
+  graceSeconds?: number;
+  /** Seconds of the lease of a client. Default 60. */
+  leaseSeconds?: number;
+  /** Minor versions of NFSv4 that are served. Default `0,1,2`. */
+  minorVersions?: string;
+  /** The folder to export. Default: a new one. */
+  root?: string;
+}
+
+/** An nfs-ganesha that exports one folder on loopback. */
+export interface GaneshaServer extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  /** Of the MOUNT protocol, with NFSv3. */
+  readonly mountPort: number;
+  /** As clients name it, by NFSv4 and v3 alike. */
+  readonly exportPath: string;
+  /** The folder on this machine that is exported. */
+  readonly root: string;
+  readonly pid: number;
+  /** `kill -9`; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it again on the same ports; resolves when it takes connections. */
+  restart(): Promise<void>;
+  /** SIGSTOP: it takes connections, and never answers. */
+  freeze(): void;
+  thaw(): void;
+  log(): Promise<string>;
+}
+
+function requirePackage(file: string, name: string): void {
+  if (existsSync(file)) return;
+  throw new Error(`${file} is not there. Install the Debian package ${name}.`);
+}
+
+/** Starts a server of its own. Throws with its log when it does not come up. */
+export async function startGanesha(options: GaneshaOptions = {}): Promise<GaneshaServer> {
+  requirePackage(program, 'nfs-ganesha');
+  requirePackage('/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so', 'nfs-ganesha-vfs');
+  await using resources = new AsyncDisposableStack();
+  const work = resources.use(await makeTempDir('ganesha'));
+  const root = options.root ?? work.join('export');
+  await mkdir(root, { recursive: true });
+  const wantsV3 = options.protocols !== undefined && options.protocols !== '4';
+  if (wantsV3) resources.use(await ensureRpcbind());
+
+  const start = async (port: number, mountPort: number): Promise<RunningProcess> => {
+    await writeFile(work.join('ganesha.conf'), configuration(work.path, root, port, mountPort, options));
+    const args = ['-F', '-f', work.join('ganesha.conf'), '-L', 'STDERR', '-p', work.join('ganesha.pid')];
+    const server = await startProcess(program, args);
+    try {
+      await server.waitForOutput(/NFS SERVER INITIALIZED/, { timeoutMs: startTimeoutMs, stream: 'stderr' });
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  let [port, mountPort] = [await freePort(), await freePort()];
+  let running: RunningProcess | undefined;
+  for (let attempt = 1; running === undefined; attempt += 1) {
+    try {
+      running = await start(port, mountPort);
+    } catch (error) {
+      if (attempt === portAttempts || !String(error).includes('bind')) throw error;
+      [port, mountPort] = [await freePort(), await freePort()];
+    }
+  }
+  let server = running;
+  resources.defer(async () => {
+    await server[Symbol.asyncDispose]();
+  });
+  const owned = resources.move();
+  return {
+    host: '127.0.0.1',
+    port,
+    mountPort,
+    exportPath: '/export',
+    root,
+    get pid() {
+      return server.pid;
+    },
+    kill: () => server[Symbol.asyncDispose](),
+    restart: async () => {
+      server = await start(port, mountPort);
+    },
+    freeze: () => void server.kill('SIGSTOP'),
+    thaw: () => void server.kill('SIGCONT'),
+    log: async () => server.stderr(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Attributes and folders are never cached: the tests look at, and change, the folder behind the server's back. */
+function configuration(
+  work: string,
+  root: string,
+  port: number,
+  mountPort: number,
+  options: GaneshaOptions,
+): string {
+  const { protocols = '4', exportOptions = '', graceSeconds, leaseSeconds, minorVersions = '0,1,2' } = options;
+  const grace = graceSeconds === undefined ? 'Graceless = true;' : `Graceless = false; Grace_Period = ${graceSeconds};`;
+  const lease = leaseSeconds === undefined ? '' : `Lease_Lifetime = ${leaseSeconds};`;
+  return `
+NFS_KRB5 { Active_krb5 = false; }
+NFS_CORE_PARAM {
+  Protocols = ${protocols}; NFS_Port = ${port}; Bind_addr = 127.0.0.1; MNT_Port = ${mountPort};
+  Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false; Mount_Path_Pseudo = true;
+}
+NFSv4 {
+  ${grace} ${lease} Delegations = false; RecoveryBackend = fs; RecoveryRoot = ${work}/recovery;
+  Minor_Versions = ${minorVersions}; Only_Numeric_Owners = true;
+}
+MDCACHE { Dir_Chunk = 0; }
+EXPORT_DEFAULTS { SecType = sys; }
+EXPORT {
+  Export_Id = 1; Path = ${root}; Pseudo = /export; Access_Type = RW; Squash = No_Root_Squash;
+  Protocols = ${protocols}; Transports = TCP; Attr_Expiration_Time = 0;
+  ${exportOptions}
+  FSAL { Name = VFS; }
+}
+LOG { Default_Log_Level = EVENT; }
+`;
+}
+
+function answers(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** The portmapper that ganesha registers with: the one of this machine, or one of our own. */
+async function ensureRpcbind(): Promise<AsyncDisposable> {
+  requirePackage(rpcbind, 'rpcbind');
+  if (await answers('127.0.0.1', portmapperPort)) return { [Symbol.asyncDispose]: async () => {} };
+  const server = await startProcess(rpcbind, ['-f', '-w', '-h', '127.0.0.2']);
+  const failed = server.exited.then(({ code }) => {
+    throw new Error(`rpcbind ended with status ${code}.\n${server.stderr()}`);
+  });
+  const isUp = (async () => {
+    while (!(await answers('127.0.0.1', portmapperPort)));
+  })();
+  await Promise.race([isUp, failed]);
+  failed.catch(() => undefined);
+  return server;
+}
