@@ -1,7 +1,8 @@
+import { fairness } from './fairness.ts';
 import { serve } from './serve.ts';
 
 /** Benchmarks by name: each compares Holdfast with a peer on the same machine in one run. */
-const benchmarks: Record<string, (options: { quick: boolean }) => Promise<void>> = { serve };
+const benchmarks: Record<string, (options: { quick: boolean }) => Promise<void>> = { serve, fairness };
 
 const [name, ...flags] = process.argv.slice(2);
 const benchmark = name === undefined ? undefined : benchmarks[name];

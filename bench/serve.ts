@@ -6,6 +6,7 @@ import { RandomContent } from '@holdfast/test-support/random-file';
 import { makeTempDir } from '@holdfast/test-support/temp-dir';
 import { pipeline } from 'node:stream/promises';
 import { createWriteStream } from 'node:fs';
+import { adoptFolder } from './adopt-folder.ts';
 import { cpuSeconds, interleaved, median, residentMiB, table } from './measure.ts';
 
 const GIB = 1024 ** 3;
@@ -40,7 +41,7 @@ export async function serve({ quick }: { quick: boolean }): Promise<void> {
   }
   await using nginx = await startNginx(root);
   await using hub = await startHub({ env: { HOLDFAST_LOG_LEVEL: 'warn' } });
-  await adopt(hub, root);
+  await adoptFolder(hub, root);
   const contenders: Contender[] = [
     { name: 'nginx', url: nginx.url, pid: nginx.pid },
     { name: 'holdfast', url: `${hub.url}/api/v1/files`, pid: hub.pid },
@@ -67,22 +68,6 @@ export async function serve({ quick }: { quick: boolean }): Promise<void> {
   );
   report('4 KiB, wrk with 16 connections', 'requests/s', 'CPU µs/request', contenders, small);
   process.stdout.write(`\nhub resident memory at the end: ${residentMiB(hub.pid).toFixed(0)} MiB\n`);
-}
-
-/** Makes the folder that nginx serves the hub's boot backend. */
-async function adopt(hub: Awaited<ReturnType<typeof startHub>>, root: string): Promise<void> {
-  const json = { 'Content-Type': 'application/json' };
-  const created = await hub.api('/api/v1/storage/backends', {
-    method: 'POST',
-    headers: json,
-    body: JSON.stringify({ name: 'bench', type: 'local', config: { root } }),
-  });
-  const { data } = (await created.json()) as { data: { id: string } };
-  await hub.api('/api/v1/system/settings', {
-    method: 'PATCH',
-    headers: json,
-    body: JSON.stringify({ default_boot_backend_id: data.id }),
-  });
 }
 
 async function fetchLarge({ url, pid }: Contender, size: number): Promise<Round> {

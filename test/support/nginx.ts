@@ -11,13 +11,13 @@ export interface NginxServer extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** Starts an nginx of its own that serves a folder. Throws with its log when it does not come up within 10 s. */
-export async function startNginx(root: string): Promise<NginxServer> {
+/** Starts an nginx of its own that serves a folder, each connection with `limitRate` bytes a second at most (0: no limit). Throws with its log when it does not come up within 10 s. */
+export async function startNginx(root: string, options: { limitRate?: number } = {}): Promise<NginxServer> {
   await using resources = new AsyncDisposableStack();
   const work = resources.use(await makeTempDir('nginx'));
   const port = await freePort();
   await mkdir(work.join('tmp'));
-  await writeFile(work.join('nginx.conf'), configuration(work.path, root, port));
+  await writeFile(work.join('nginx.conf'), configuration(work.path, root, port, options.limitRate ?? 0));
   const server = resources.use(await startProcess('nginx', ['-p', work.path, '-c', work.join('nginx.conf')]));
   // At level notice nginx reports on standard error that it is about to take connections.
   await server.waitForOutput(/using the ".*" event method/, { timeoutMs: 10_000, stream: 'stderr' });
@@ -31,7 +31,7 @@ export async function startNginx(root: string): Promise<NginxServer> {
 }
 
 /** One process in the foreground, so that it is one pid to kill; all its paths are in its own folder. */
-function configuration(work: string, root: string, port: number): string {
+function configuration(work: string, root: string, port: number, limitRate: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `
 daemon off;
@@ -49,6 +49,7 @@ http {
   server {
     listen 127.0.0.1:${port};
     root ${root};
+    limit_rate ${limitRate};
     location / { default_type application/octet-stream; }
   }
 }

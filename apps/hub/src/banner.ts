@@ -1,8 +1,9 @@
 /** What a person at a terminal sees when the hub is ready. */
-export function banner(url: string, dataDir: string, adminKey: string | null): string {
+export function banner(url: string, tftp: string | null, dataDir: string, adminKey: string | null): string {
   const lines = [
     '',
     `  Holdfast is ready at ${url}`,
+    ...(tftp === null ? [] : [`  TFTP                 ${tftp}`]),
     `  Data directory       ${dataDir}`,
     `  API description      ${url}/docs`,
     `  First boot script    ${url}/api/v1/ipxe/boot.ipxe`,

@@ -17,11 +17,15 @@ import { Library } from './library/library.ts';
 import { Verification } from './library/verify.ts';
 import { Metrics } from './metrics.ts';
 import { Netboot } from './netboot/netboot.ts';
+import { localAddressFor } from './netboot/server-for.ts';
+import { TftpFiles } from './netboot/tftp.ts';
+import { TftpListener } from './netboot/tftp-listener.ts';
 import { Operations } from './operations.ts';
-import { Downloads } from './serving/downloads.ts';
 import { FastLane } from './serving/fast-lane.ts';
+import { SmallDownloads } from './serving/small-downloads.ts';
 import { Serving } from './serving/serving.ts';
 import { Settings } from './settings.ts';
+import { Transfers } from './transfers/transfers.ts';
 import { registerRoutes } from './routes/routes.ts';
 
 /** Everything a running hub is made of. */
@@ -40,6 +44,8 @@ export interface HubContext {
   readonly backfill: Backfill;
   readonly serving: Serving;
   readonly netboot: Netboot;
+  readonly transfers: Transfers;
+  readonly tftp: TftpListener;
   readonly jobs: Jobs;
   readonly app: FastifyInstance;
   /** The administrator's key that was made at this start, to be shown once. */
@@ -112,10 +118,17 @@ export async function createHub(
   const library = new Library({ catalog, backends, checksums, events, operations, metrics, jobs });
   const verification = new Verification({ backends, checksums, operations, jobs });
   const backfill = new Backfill({ backends, checksums, operations, jobs });
-  const downloads = cleanup.use(new Downloads(operations));
-  const fastLane = new FastLane({ access, settings, metrics, downloads });
-  const serving = new Serving({ library, backends, metrics, downloads, logger, fastLane });
+  const transfers = cleanup.use(new Transfers({ settings, events, operations }));
+  metrics.followTransfers(() => transfers.totals());
+  const downloads = cleanup.use(new SmallDownloads(operations));
+  const fastLane = new FastLane({ access, settings, metrics, downloads, transfers });
+  const serving = new Serving({ library, backends, transfers, logger, fastLane });
   const netboot = new Netboot({ catalog, settings, library, events });
+  let httpPort = config.port;
+  const serverFor = (client: string): string =>
+    config.publicUrl ?? `${config.tls === null ? 'http' : 'https'}://${localAddressFor(client)}:${httpPort}`;
+  const tftpFiles = new TftpFiles({ access, library, netboot, settings, transfers, serverFor });
+  const tftp = cleanup.use(new TftpListener({ files: tftpFiles, logger, listen: config.tftp }));
 
   const app = createHttpServer({
     access,
@@ -140,12 +153,19 @@ export async function createHub(
     backfill,
     serving,
     netboot,
+    transfers,
+    tftp,
     jobs,
     app,
     generatedAdminKey,
     isDraining,
   };
   await registerRoutes(app, context);
+
+  app.addHook('onListen', async () => {
+    const address = app.server.address();
+    if (typeof address === 'object' && address !== null) httpPort = address.port;
+  });
 
   const owned = cleanup.move();
   return {

@@ -10,13 +10,15 @@ async function main(): Promise<void> {
   stopOnSignal(hub);
   const { generatedAdminKey } = hub.context;
   if (process.stdout.isTTY) {
-    process.stdout.write(banner(hub.url, config.dataDir, generatedAdminKey));
+    process.stdout.write(banner(hub.url, hub.tftp, config.dataDir, generatedAdminKey));
     return;
   }
   if (generatedAdminKey !== null) {
     process.stderr.write(`The administrator's API key, shown this once: ${generatedAdminKey}\n`);
   }
-  process.stdout.write(`${JSON.stringify({ event: 'ready', url: hub.url })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ event: 'ready', url: hub.url, ...(hub.tftp === null ? {} : { tftp: hub.tftp }) })}\n`,
+  );
 }
 
 function stopOnSignal(hub: RunningHub): void {

@@ -9,8 +9,8 @@ export class Metrics {
     string,
     { labels: { method: string; route: string; status: number }; count: number }
   >();
-  #sentOverHttp = 0;
   #bootFilesFromMemory = 0;
+  #bytesFromMemory = 0;
 
   readonly requestSeconds = new Histogram({
     name: 'holdfast_http_request_seconds',
@@ -22,11 +22,6 @@ export class Metrics {
   readonly bytesStored = new Counter({
     name: 'holdfast_stored_bytes_total',
     help: 'File bytes stored durably on backends.',
-    registers: [this.registry],
-  });
-  readonly transfersActive = new Gauge({
-    name: 'holdfast_transfers_active',
-    help: 'File bodies being sent now.',
     registers: [this.registry],
   });
   readonly hashedBytes = new Counter({
@@ -49,7 +44,6 @@ export class Metrics {
   constructor() {
     collectDefaultMetrics({ register: this.registry, prefix: 'holdfast_' });
     const requests = this.#requests;
-    const sent = (): number => this.#sentOverHttp;
     const fromMemory = (): number => this.#bootFilesFromMemory;
     const requestCounter = new Counter({
       name: 'holdfast_http_requests_total',
@@ -62,18 +56,7 @@ export class Metrics {
         this.inc({ method: 'GET', route: endpoints.getBootFile.path, status: 200 }, fromMemory());
       },
     });
-    const sentCounter = new Counter({
-      name: 'holdfast_sent_bytes_total',
-      help: 'File bytes that left the hub, by protocol.',
-      labelNames: ['protocol'],
-      registers: [],
-      collect() {
-        this.reset();
-        this.inc({ protocol: 'http' }, sent());
-      },
-    });
     this.registry.registerMetric(requestCounter);
-    this.registry.registerMetric(sentCounter);
   }
 
   /** Counts an answered request. Plain numbers until somebody asks: this runs for every small file. */
@@ -87,12 +70,47 @@ export class Metrics {
   /** Counts a boot file that was answered from memory. */
   countBootFile(bytes: number): void {
     this.#bootFilesFromMemory += 1;
-    this.#sentOverHttp += bytes;
+    this.#bytesFromMemory += bytes;
   }
 
-  /** Counts file bytes that left over HTTP. */
-  countSent(bytes: number): void {
-    this.#sentOverHttp += bytes;
+  /** Shows what the throttle counts, whenever somebody asks. */
+  followTransfers(
+    totals: () => Record<'http' | 'tftp', { bytes: number; waitingMs: number; active: number }>,
+  ): void {
+    const fromMemory = (): number => this.#bytesFromMemory;
+    const sent = new Counter({
+      name: 'holdfast_sent_bytes_total',
+      help: 'File bytes that left the hub towards machines, by protocol.',
+      labelNames: ['protocol'],
+      registers: [],
+      collect() {
+        this.reset();
+        const { http, tftp } = totals();
+        this.inc({ protocol: 'http' }, http.bytes + fromMemory());
+        this.inc({ protocol: 'tftp' }, tftp.bytes);
+      },
+    });
+    const waited = new Counter({
+      name: 'holdfast_transfer_waiting_seconds_total',
+      help: 'Time that transfers waited for their turn, by protocol.',
+      labelNames: ['protocol'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [protocol, { waitingMs }] of Object.entries(totals()))
+          this.inc({ protocol }, waitingMs / 1000);
+      },
+    });
+    const active = new Gauge({
+      name: 'holdfast_transfers_active',
+      help: 'Transfers under way, by protocol.',
+      labelNames: ['protocol'],
+      registers: [],
+      collect() {
+        for (const [protocol, total] of Object.entries(totals())) this.set({ protocol }, total.active);
+      },
+    });
+    for (const metric of [sent, waited, active]) this.registry.registerMetric(metric);
   }
 
   [Symbol.dispose](): void {

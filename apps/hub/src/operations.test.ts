@@ -33,22 +33,43 @@ describe('the operation log', () => {
     expect(shown).toEqual(
       expect.arrayContaining([
         { operation: 'upload', file: '/log/a', bytes: 4, details: { sha256: sha256Hex('four') } },
-        { operation: 'metadata_change', file: '/log/a', bytes: 4, details: { action: 'copy', destination: '/log/b' } },
+        {
+          operation: 'metadata_change',
+          file: '/log/a',
+          bytes: 4,
+          details: { action: 'copy', destination: '/log/b' },
+        },
         { operation: 'delete', file: '/log/b', bytes: 0, details: { removed: 1 } },
-        { operation: 'metadata_change', file: '/log/a', bytes: 0, details: { action: 'move', destination: '/log/b' } },
+        {
+          operation: 'metadata_change',
+          file: '/log/a',
+          bytes: 0,
+          details: { action: 'move', destination: '/log/b' },
+        },
         { operation: 'metadata_change', file: '/log/folder', bytes: 0, details: { action: 'make_folder' } },
       ]),
     );
     for (const line of lines) {
-      expect(line).toMatchObject({ actor: 'environment', backend_id: params.id, state: 'finished', success: true, error: null });
+      expect(line).toMatchObject({
+        actor: 'environment',
+        backend_id: params.id,
+        state: 'finished',
+        success: true,
+        error: null,
+      });
     }
   });
 
   it('has the failed ones too, with the code of the refusal', async () => {
     const params = { id: hub.backendId };
-    await expect(hub.upload('/failed', 'x', { 'x-expected-checksum-sha256': sha256Hex('y') })).rejects.toThrow('422');
+    await expect(
+      hub.upload('/failed', 'x', { 'x-expected-checksum-sha256': sha256Hex('y') }),
+    ).rejects.toThrow('422');
     await hub.refusal(endpoints.deleteFile, { params, query: { path: '/not/there' } });
-    await hub.refusal(endpoints.moveFile, { params, body: { source_path: '/not/there', destination_path: '/b' } });
+    await hub.refusal(endpoints.moveFile, {
+      params,
+      body: { source_path: '/not/there', destination_path: '/b' },
+    });
     const lines = await list({ success: false, limit: 3 });
     expect(lines.map(({ operation, error }) => `${operation}: ${error?.code}`).toSorted()).toEqual([
       'delete: file_not_found',
@@ -64,8 +85,13 @@ describe('the operation log', () => {
     await hub.upload('/filter/b', 'b');
     const [second] = await list({ file: '/filter/b' });
     await hub.call(endpoints.deleteFile, { params: { id: hub.backendId }, query: { path: '/filter/a' } });
-    expect((await list({ file: '/filter/a' })).map(({ operation }) => operation)).toEqual(['delete', 'upload']);
-    expect((await list({ file: '/filter/a', operation: 'upload' })).map(({ operation }) => operation)).toEqual(['upload']);
+    expect((await list({ file: '/filter/a' })).map(({ operation }) => operation)).toEqual([
+      'delete',
+      'upload',
+    ]);
+    expect(
+      (await list({ file: '/filter/a', operation: 'upload' })).map(({ operation }) => operation),
+    ).toEqual(['upload']);
     expect(await list({ file: '/filter/a', success: false })).toEqual([]);
     expect(await list({ file: '/filter' })).toEqual([]);
     const since = await list({ since: second?.started_at ?? '' });
@@ -115,8 +141,12 @@ describe('the operation log', () => {
     expect((await hub.call(endpoints.getOperation, { params: { id }, key: token })).data.file).toBe('/own');
     const [foreign] = await list({ file: '/foreign' });
     const params = { id: foreign?.operation_id ?? '' };
-    expect(await hub.refusal(endpoints.getOperation, { params, key: token })).toMatchObject({ code: 'operation_not_found' });
-    expect(await hub.refusal(endpoints.getOperation, { params: { id: 'none' } })).toMatchObject({ code: 'operation_not_found' });
+    expect(await hub.refusal(endpoints.getOperation, { params, key: token })).toMatchObject({
+      code: 'operation_not_found',
+    });
+    expect(await hub.refusal(endpoints.getOperation, { params: { id: 'none' } })).toMatchObject({
+      code: 'operation_not_found',
+    });
   });
 });
 
@@ -130,7 +160,15 @@ describe('downloads', () => {
     }
     await own.restart(); // whoever stops, writes down what is still going on
     const { data } = await own.call(endpoints.listOperations, { query: { operation: 'download' } });
-    expect(data).toMatchObject([{ file: '/boot.iso', actor: 'anonymous', bytes: 1000, success: true, details: { client: '127.0.0.1', requests: 10 } }]);
+    expect(data).toMatchObject([
+      {
+        file: '/boot.iso',
+        actor: 'anonymous',
+        bytes: 1000,
+        success: true,
+        details: { client: '127.0.0.1', requests: 10 },
+      },
+    ]);
   });
 });
 
@@ -145,7 +183,13 @@ describe('what a crash has left running', () => {
     await operations.insert({ id: foreign, operation: 'verify', hubId: randomUUID() });
     await own.restart();
     const { data } = await own.call(endpoints.getOperation, { params: { id: mine } });
-    expect(data).toMatchObject({ state: 'finished', success: false, error: { code: 'shutting_down', retryable: true }, bytes: 30, details });
+    expect(data).toMatchObject({
+      state: 'finished',
+      success: false,
+      error: { code: 'shutting_down', retryable: true },
+      bytes: 30,
+      details,
+    });
     expect(data.finished_at).not.toBeNull();
     expect((await own.call(endpoints.getOperation, { params: { id: foreign } })).data.state).toBe('running');
   });

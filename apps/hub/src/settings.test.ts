@@ -14,7 +14,11 @@ describe('the settings', () => {
   it('of a first start are the defaults, with the default backend in both roles', async () => {
     const { data } = await hub.call(endpoints.getSettings);
     const id = hub.backendId;
-    expect(data).toEqual({ ...defaultSettings(), default_boot_backend_id: id, default_ingest_backend_id: id });
+    expect(data).toEqual({
+      ...defaultSettings(),
+      default_boot_backend_id: id,
+      default_ingest_backend_id: id,
+    });
   });
 
   it('change by the field, and stay over a restart', async () => {
@@ -27,7 +31,9 @@ describe('the settings', () => {
 
   it('tell who listens which fields changed', async () => {
     await using client = await openEvents(hub, { types: 'settings.changed' });
-    await hub.call(endpoints.updateSettings, { body: { operation_retention_days: 8, default_ingest_backend_id: null } });
+    await hub.call(endpoints.updateSettings, {
+      body: { operation_retention_days: 8, default_ingest_backend_id: null },
+    });
     const { fields } = await client.firstOf('settings.changed');
     expect(fields.toSorted()).toEqual(['default_ingest_backend_id', 'operation_retention_days']);
   });
@@ -41,7 +47,7 @@ describe('the settings', () => {
       createRoot: true,
     });
     const read = async (): Promise<number> => (await hub.request('/api/v1/files/a', { key: null })).status;
-    expect(await read()).toBe(200);
+    for (let reads = 0; reads < 3; reads++) expect(await read()).toBe(200); // by now from memory
     await hub.call(endpoints.updateSettings, { body: { default_boot_backend_id: row.id } });
     expect(await read()).toBe(404);
     await hub.call(endpoints.updateSettings, { body: { default_boot_backend_id: null } });
@@ -56,7 +62,10 @@ describe('the settings', () => {
     [{ default_boot_backend_id: 'none' }, ['default_boot_backend_id']],
     [{ default_ingest_backend_id: 'none' }, ['default_ingest_backend_id']],
     [{ anonymous_boot_networks: ['10.0.0.0/8', '10.0.0.0'] }, ['anonymous_boot_networks.1']],
-    [{ anonymous_boot_networks: ['10.0.0.0/33', 'fd00::/129'] }, ['anonymous_boot_networks.0', 'anonymous_boot_networks.1']],
+    [
+      { anonymous_boot_networks: ['10.0.0.0/33', 'fd00::/129'] },
+      ['anonymous_boot_networks.0', 'anonymous_boot_networks.1'],
+    ],
     [{ anonymous_boot_networks: ['office'] }, ['anonymous_boot_networks.0']],
     [{ anonymous_boot_networks: '10.0.0.0/8' }, ['anonymous_boot_networks']],
     [{ operation_retention_days: 0 }, ['operation_retention_days']],

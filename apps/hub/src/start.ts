@@ -14,6 +14,8 @@ const DRAIN_MS = 10_000;
 export interface RunningHub extends AsyncDisposable {
   readonly context: HubContext;
   readonly url: string;
+  /** `host:port` of TFTP; null when it is off. */
+  readonly tftp: string | null;
   /** Refuses new requests, lets running ones end (10 s at most), and closes. */
   stop(): Promise<void>;
 }
@@ -33,18 +35,22 @@ export async function startHub(config: HubConfig, overrides: HubOverrides = {}):
   cleanup.use(new Housekeeping(context));
   await context.app.listen({ host: config.host, port: config.port, backlog: 4096 });
 
+  await context.tftp.start();
   const address = context.app.server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no TCP address');
   const url = `${config.tls === null ? 'http' : 'https'}://${urlHost(config.host, address)}:${address.port}`;
   context.logger.info({ url, database: context.catalog.dialect }, 'the hub is ready');
+  const listening = context.tftp.address;
+  const tftpAddress = listening === null ? null : `${listening.host}:${listening.port}`;
   const owned = cleanup.move();
   const close = (): Promise<void> => owned.disposeAsync();
   return {
     context,
     url,
+    tftp: tftpAddress,
     stop: async () => {
       hub.drain();
-      await drainConnections(context);
+      await Promise.all([drainConnections(context), context.tftp.drain()]);
       await close();
     },
     [Symbol.asyncDispose]: close,

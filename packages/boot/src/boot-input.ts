@@ -28,6 +28,11 @@ export interface BootContext {
   server: string;
   /** The address of the machine. */
   ip?: string | undefined;
+  /**
+   * How GRUB got its configuration, and so how it gets everything else: its network image may hold the module of
+   * one protocol alone. Default: `http`.
+   */
+  via?: 'http' | 'tftp' | undefined;
   /** The one-time token with which the machine reports that it is installed. */
   nodeToken?: string | undefined;
 }

@@ -204,3 +204,19 @@ describe('text that comes from elsewhere', () => {
     );
   });
 });
+
+describe('a configuration that GRUB fetched over TFTP', () => {
+  const overTftp = { ...context, via: 'tftp' as const };
+
+  it('asks for the machine over TFTP too', () => {
+    expect(firstGrubConfig(overTftp)).toContain('source "(tftp)/grub/grub.cfg-01-$net_default_mac"');
+  });
+
+  it('loads kernel and initrd over TFTP, their paths as they are', () => {
+    const text = nodeGrubConfig(nodeIn('installing'), kernelWorkflow, overTftp);
+    expect(text).toContain("linux '(tftp)/debian 12/vmlinuz'");
+    expect(text).toContain("initrd '(tftp)/debian 12/initrd.gz'");
+    expect(text).toContain("source '(tftp)/grub/grub.cfg-01-52:54:00:12:34:56'");
+    expect(text).not.toContain('(http,');
+  });
+});

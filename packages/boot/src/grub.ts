@@ -1,6 +1,7 @@
 import type { BootContext, BootNode, BootWorkflow } from './boot-input.ts';
 import { bootFilePath, grubConfigPath } from './boot-url.ts';
 import { grubLocation } from './grub-location.ts';
+import type { GrubLocation } from './grub-location.ts';
 import { cmdlineWords, grubQuote, grubText } from './grub-text.ts';
 import { parseServer } from './server-address.ts';
 import { expandVariables } from './variables.ts';
@@ -12,12 +13,14 @@ import { renderProblems } from './workflow-problems.ts';
  *
  * @throws HoldfastError `invalid_request` for a server that is not `http(s)://host[:port]`.
  */
-export function firstGrubConfig({ server }: Pick<BootContext, 'server'>): string {
+export function firstGrubConfig({ server, via }: Pick<BootContext, 'server' | 'via'>): string {
   const { url } = parseServer(server);
+  const title = '# Holdfast: asks the hub what this machine boots';
+  if (via === 'tftp') return grubConfig(title, ...askForever(`"${tftpConfig('$net_default_mac')}"`));
   const location = grubLocation(`${url}/api/v1/boot/grub?mac=`);
   if ('problem' in location) return grubConfig(...stop(location.problem));
   return grubConfig(
-    '# Holdfast: asks the hub what this machine boots',
+    title,
     // Double quotes: the variable is filled in, and ? is no wildcard.
     ...askForever(`"${location.file}$net_default_mac"`),
   );
@@ -29,32 +32,33 @@ export function firstGrubConfig({ server }: Pick<BootContext, 'server'>): string
  * @throws HoldfastError `invalid_request` for a server that is not `http(s)://host[:port]`.
  */
 export function nodeGrubConfig(node: BootNode, workflow: BootWorkflow | null, context: BootContext): string {
-  const { url } = parseServer(context.server);
+  parseServer(context.server);
   const title = `# Holdfast: node ${grubText(node.name ?? node.mac)}, ${node.state}`;
   if (node.state !== 'pending' && node.state !== 'installing') return grubConfig(title, ...localDisk());
   const problems =
     workflow === null
       ? ['No workflow is chosen for this node yet.']
       : renderProblems(workflow, node, context);
-  if (workflow === null || problems.length > 0) return grubConfig(title, ...askAgain(node, url, problems));
-  const steps = methodSteps(node, workflow, context, url);
+  if (workflow === null || problems.length > 0)
+    return grubConfig(title, ...askAgain(node, context, problems));
+  const steps = methodSteps(node, workflow, context);
   if ('problem' in steps) return grubConfig(title, ...stop(steps.problem));
-  return grubConfig(title, ...steps.lines, ...askAgain(node, url, [`${workflow.name} did not boot.`]));
+  return grubConfig(title, ...steps.lines, ...askAgain(node, context, [`${workflow.name} did not boot.`]));
 }
 
 type Steps = { lines: string[] } | { problem: string };
 
-function methodSteps(node: BootNode, workflow: BootWorkflow, context: BootContext, url: string): Steps {
-  if (workflow.installMethod === 'kernel') return kernelSteps(node, workflow, context, url);
-  if (workflow.installMethod === 'chain') return chainSteps(node, workflow, context, url);
+function methodSteps(node: BootNode, workflow: BootWorkflow, context: BootContext): Steps {
+  if (workflow.installMethod === 'kernel') return kernelSteps(node, workflow, context);
+  if (workflow.installMethod === 'chain') return chainSteps(node, workflow, context);
   return { problem: 'GRUB has no sanboot. Boot this node with iPXE.' };
 }
 
-function kernelSteps(node: BootNode, workflow: BootWorkflow, context: BootContext, url: string): Steps {
+function kernelSteps(node: BootNode, workflow: BootWorkflow, context: BootContext): Steps {
   const { name, kernelPath, initrdPath, cmdline } = workflow;
-  const kernel = grubLocation(url + bootFilePath(kernelPath ?? ''));
+  const kernel = fileLocation(context, kernelPath ?? '');
   if ('problem' in kernel) return kernel;
-  const initrd = initrdPath === null ? null : grubLocation(url + bootFilePath(initrdPath));
+  const initrd = initrdPath === null ? null : fileLocation(context, initrdPath);
   if (initrd !== null && 'problem' in initrd) return initrd;
   const words = cmdlineWords(expandVariables(cmdline ?? '', node, context));
   const linux = ['linux', ...[kernel.file, ...words].map(grubQuote)].join(' ');
@@ -76,9 +80,9 @@ function kernelSteps(node: BootNode, workflow: BootWorkflow, context: BootContex
   };
 }
 
-function chainSteps(node: BootNode, workflow: BootWorkflow, context: BootContext, url: string): Steps {
+function chainSteps(node: BootNode, workflow: BootWorkflow, context: BootContext): Steps {
   const target = expandVariables(workflow.bootUrl ?? '', node, context);
-  const location = grubLocation(target.startsWith('/') ? url + bootFilePath(target) : target);
+  const location = target.startsWith('/') ? fileLocation(context, target) : grubLocation(target);
   if ('problem' in location) return location;
   return {
     lines: [
@@ -93,6 +97,16 @@ function chainSteps(node: BootNode, workflow: BootWorkflow, context: BootContext
       'fi',
     ],
   };
+}
+
+/** A file of the boot backend as GRUB reads it. Over TFTP its path is taken as it is: nothing decodes it there. */
+function fileLocation({ server, via }: BootContext, path: string): GrubLocation {
+  return via === 'tftp' ? { file: `(tftp)${path}` } : grubLocation(server + bootFilePath(path));
+}
+
+/** The configuration of a machine over TFTP; `(tftp)` is the server that GRUB itself came from. */
+function tftpConfig(mac: string): string {
+  return `(tftp)/grub/grub.cfg-01-${mac}`;
 }
 
 function localDisk(): string[] {
@@ -111,8 +125,11 @@ function localDisk(): string[] {
   ];
 }
 
-function askAgain(node: BootNode, url: string, reasons: readonly string[]): string[] {
-  const location = grubLocation(url + grubConfigPath(node.mac));
+function askAgain(node: BootNode, context: BootContext, reasons: readonly string[]): string[] {
+  const location =
+    context.via === 'tftp'
+      ? { file: tftpConfig(node.mac) }
+      : grubLocation(context.server + grubConfigPath(node.mac));
   if ('problem' in location) return stop(location.problem);
   return [
     ...reasons.map((reason) => `echo ${grubQuote(`Holdfast: ${grubText(reason)}`)}`),

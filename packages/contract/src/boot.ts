@@ -36,6 +36,22 @@ export const grubQuery = z.object({
   mac: macInput.optional().describe('Without it: the configuration that asks again with the MAC address.'),
 });
 
+const interfaceName = z
+  .string()
+  .regex(/^[\w.@-]{1,15}$/, 'must be the name of a network interface such as eth0');
+
+export const dnsmasqQuery = z.object({
+  interface: interfaceName.optional().describe('Where dnsmasq listens. Default: everywhere.'),
+  range: z
+    .string()
+    .regex(/^[0-9a-fA-F.:]+(,[0-9a-fA-F.:]+)?$/, 'must be a network (proxy) or first,last address (server)')
+    .optional()
+    .describe(
+      'One network address: answers beside an existing DHCP server. Two addresses: hands out those between.',
+    )
+    .meta({ examples: ['192.168.1.0', '192.168.1.100,192.168.1.200'] }),
+});
+
 const ipxeText = rawBody(['text/plain'], 'An iPXE script.');
 
 export const bootEndpoints = {
@@ -103,6 +119,17 @@ export const bootEndpoints = {
     description: 'It ends at once while the machine has to wait, and fetches the machine’s script otherwise.',
     query: bootStatusQuery,
     response: ipxeText,
+    status: [200],
+  }),
+  getDnsmasqConfig: defineEndpoint({
+    method: 'GET',
+    path: '/api/v1/boot/dnsmasq.conf',
+    access: 'boot',
+    tag,
+    summary: 'A dnsmasq configuration that sends machines here',
+    description: 'Beside an existing DHCP server (proxy) or as the DHCP server of a network of its own.',
+    query: dnsmasqQuery,
+    response: rawBody(['text/plain'], 'A dnsmasq configuration.'),
     status: [200],
   }),
   getGrubConfig: defineEndpoint({

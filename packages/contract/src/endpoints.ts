@@ -8,6 +8,7 @@ import { nodeEndpoints } from './nodes.ts';
 import { operationEndpoints } from './operations.ts';
 import { settingsEndpoints } from './settings.ts';
 import { systemEndpoints } from './system.ts';
+import { transferEndpoints } from './transfers.ts';
 import { workflowEndpoints } from './workflows.ts';
 
 /** Every endpoint of the hub by its name, which is also its `operationId`. */
@@ -18,6 +19,7 @@ export const endpoints = {
   ...bootEndpoints,
   ...nodeEndpoints,
   ...workflowEndpoints,
+  ...transferEndpoints,
   ...operationEndpoints,
   ...eventEndpoints,
   ...settingsEndpoints,

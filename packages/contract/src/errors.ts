@@ -12,6 +12,7 @@ export const errorCatalogue = {
   node_not_found: { status: 404, title: 'No such node' },
   workflow_not_found: { status: 404, title: 'No such workflow' },
   key_not_found: { status: 404, title: 'No such API key' },
+  transfer_not_found: { status: 404, title: 'No such transfer' },
   operation_not_found: { status: 404, title: 'No such operation' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   conflict: { status: 409, title: 'Conflict' },
@@ -38,6 +39,7 @@ export const errorCatalogue = {
   internal: { status: 500, title: 'Internal error' },
   backend_unavailable: { status: 503, title: 'The backend is not usable' },
   no_boot_backend: { status: 503, title: 'No boot backend is set' },
+  busy: { status: 503, title: 'Too many transfers are under way' },
   shutting_down: { status: 503, title: 'The hub is shutting down' },
   storage_full: { status: 507, title: 'The storage is full' },
 } as const satisfies Record<string, { status: number; title: string }>;

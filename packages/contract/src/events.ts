@@ -5,8 +5,12 @@ import { byteCount, id, sha256, time } from './fields.ts';
 import { mac } from './mac.ts';
 import { nodeState } from './nodes.ts';
 import { operationError, operationKind } from './operations.ts';
+import { transfer } from './transfers.ts';
 
 export const eventTypes = [
+  'transfer.started',
+  'transfer.progress',
+  'transfer.finished',
   'backend.status',
   'file.changed',
   'file.deleted',
@@ -23,6 +27,14 @@ const at = time.describe('When it happened.');
 /** A message of the event stream. */
 export const event = z
   .discriminatedUnion('type', [
+    z.object({ type: z.literal('transfer.started'), at, transfer }),
+    z.object({ type: z.literal('transfer.progress'), at, transfer }),
+    z.object({
+      type: z.literal('transfer.finished'),
+      at,
+      transfer,
+      outcome: z.enum(['complete', 'aborted', 'failed']),
+    }),
     z.object({
       type: z.literal('backend.status'),
       at,
@@ -81,6 +93,9 @@ export type Event = z.output<typeof event>;
 
 /** The scope that a key needs to see an event (`admin` sees all); null: any key. */
 export const eventScopes: Record<EventType, Scope | null> = {
+  'transfer.started': 'files:read',
+  'transfer.progress': 'files:read',
+  'transfer.finished': 'files:read',
   'backend.status': 'backends:read',
   'file.changed': 'files:read',
   'file.deleted': 'files:read',
@@ -127,7 +142,7 @@ export const eventEndpoints = {
     tag: 'Events',
     summary: 'Receive events over a WebSocket',
     description:
-      'Each text message is one event in JSON. A key receives what its scopes let it read: `file.*` needs ' +
+      'Each text message is one event in JSON. A key receives what its scopes let it read: `file.*` and `transfer.*` need ' +
       '`files:read`, `backend.*` `backends:read`, `node.*` `boot:read`; of `operation.finished` a key without ' +
       '`admin` receives its own. Messages of the client are ignored.',
     query: eventQuery,

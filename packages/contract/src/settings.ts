@@ -41,6 +41,39 @@ export const settings = z
       .max(256)
       .default([...privateNetworks])
       .describe('From where boot paths are read without a credential. An empty list switches that off.'),
+    file_serving_bandwidth_mbps: z
+      .number()
+      .min(1)
+      .max(100_000)
+      .default(1000)
+      .describe(
+        'Megabits a second for everything that leaves the hub towards machines, over HTTP and TFTP together.',
+      ),
+    min_transfer_mbps: z
+      .number()
+      .min(0)
+      .max(100_000)
+      .default(1)
+      .describe(
+        'Megabits a second that each transfer gets at least, unless all of them together exceed the bandwidth.',
+      ),
+    per_client_mbps: z
+      .number()
+      .min(1)
+      .max(100_000)
+      .nullable()
+      .default(null)
+      .describe(
+        'Megabits a second that one client gets at most over all its transfers; null: no such limit.',
+      ),
+    busy_above_transfers: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1000)
+      .describe(
+        'With so many transfers under way, iPXE is told to come back later; other firmware only gets slower.',
+      ),
     operation_retention_days: z
       .int()
       .min(1)
@@ -64,6 +97,10 @@ export const settingsPatch = z
     default_boot_backend_id: fields.default_boot_backend_id.unwrap().optional(),
     default_ingest_backend_id: fields.default_ingest_backend_id.unwrap().optional(),
     anonymous_boot_networks: fields.anonymous_boot_networks.unwrap().optional(),
+    file_serving_bandwidth_mbps: fields.file_serving_bandwidth_mbps.unwrap().optional(),
+    min_transfer_mbps: fields.min_transfer_mbps.unwrap().optional(),
+    per_client_mbps: fields.per_client_mbps.unwrap().optional(),
+    busy_above_transfers: fields.busy_above_transfers.unwrap().optional(),
     operation_retention_days: fields.operation_retention_days.unwrap().optional(),
   })
   .meta({ id: 'SettingsPatch' });

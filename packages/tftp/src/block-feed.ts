@@ -24,8 +24,8 @@ export interface BlockFeedOptions {
   buffers: FeedBuffers;
   /** Blocks have come in, or a buffer may be free now. */
   onReady: () => void;
-  /** The end of the file was found: its last block. */
-  onLastBlock: (block: number) => void;
+  /** The end of the file was found: its last block, and the bytes of all. */
+  onLastBlock: (block: number, bytes: number) => void;
   onFailure: (error: unknown) => void;
 }
 
@@ -42,7 +42,10 @@ export class BlockFeed {
   readonly #segments: Segment[] = [];
   /** The read under way. Its blocks are dropped when what is wanted has changed meanwhile. */
   #reading: { done: Promise<void>; dropped: boolean } | undefined;
+  /** Takes the wish for a buffer back. */
   #waiting: (() => void) | undefined;
+  /** A buffer that was waited for, until the next read uses it. */
+  #granted: Buffer | undefined;
   #closed = false;
 
   constructor(options: BlockFeedOptions) {
@@ -97,6 +100,8 @@ export class BlockFeed {
     this.#drop();
     this.#waiting?.();
     this.#waiting = undefined;
+    if (this.#granted !== undefined) this.#buffers.give(this.#granted);
+    this.#granted = undefined;
   }
 
   /** Gives all memory back for good; resolves when no read is under way any more. */
@@ -144,12 +149,17 @@ export class BlockFeed {
     if (wanted <= smallBytes) {
       return { first, count: 0, buffer: Buffer.allocUnsafe(wanted), bytes: 0, pooled: false };
     }
-    const buffer = this.#buffers.take(ahead);
+    const buffer = this.#granted ?? this.#buffers.take(ahead);
+    this.#granted = undefined;
     if (buffer !== undefined) return { first, count: 0, buffer, bytes: 0, pooled: true };
     if (!ahead) {
-      this.#waiting = this.#buffers.wait(() => {
+      this.#waiting = this.#buffers.wait((granted) => {
         this.#waiting = undefined;
-        this.#options.onReady();
+        this.#granted = granted;
+        // The giver is still in the middle of its own work.
+        queueMicrotask(() => {
+          if (!this.#closed) this.#options.onReady();
+        });
       });
     }
     return undefined;
@@ -161,10 +171,13 @@ export class BlockFeed {
     const rest = size === null ? Number.POSITIVE_INFINITY : Math.max(0, size - start);
     // Whole blocks only, or the rest of the file: no block is spread over two segments.
     const whole = Math.floor(segment.buffer.length / this.#blksize) * this.#blksize;
-    const wanted = Math.min(rest, Math.max(whole, Math.min(rest, segment.buffer.length) < this.#blksize ? rest : 0));
+    const wanted = rest <= segment.buffer.length ? rest : whole;
     let end = wanted === rest;
     while (segment.bytes < wanted) {
-      const read = await this.#source.readInto(segment.buffer.subarray(segment.bytes, wanted), start + segment.bytes);
+      const read = await this.#source.readInto(
+        segment.buffer.subarray(segment.bytes, wanted),
+        start + segment.bytes,
+      );
       if (read === 0) {
         end = true;
         break;
@@ -179,6 +192,6 @@ export class BlockFeed {
     }
     const full = Math.floor(segment.bytes / this.#blksize);
     segment.count = end ? full + 1 : full;
-    if (end) this.#options.onLastBlock(segment.first + full);
+    if (end) this.#options.onLastBlock(segment.first + full, start + segment.bytes);
   }
 }

@@ -10,7 +10,7 @@ export const FEED_BUFFER_BYTES = 128 * 1024;
 export class FeedBuffers {
   readonly #pool: BufferPool;
   readonly #most: number;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<(buffer: Buffer) => void>();
   #inUse = 0;
 
   /** @param mostBytes of all buffers together. */
@@ -36,18 +36,18 @@ export class FeedBuffers {
   }
 
   give(buffer: Buffer): void {
-    this.#pool.give(buffer);
-    this.#inUse -= 1;
     for (const waiter of this.#waiters) {
+      // Handed over as it is: a newcomer cannot take it from one that has waited.
       this.#waiters.delete(waiter);
-      // Not in this call: the giver is still in the middle of its own work.
-      setImmediate(waiter);
+      waiter(buffer);
       return;
     }
+    this.#inUse -= 1;
+    this.#pool.give(buffer);
   }
 
-  /** Calls back once when a buffer has become free. Returns what takes the wish back. */
-  wait(callback: () => void): () => void {
+  /** Hands over the next buffer that comes free; it then belongs to the caller. Returns what takes the wish back. */
+  wait(callback: (buffer: Buffer) => void): () => void {
     this.#waiters.add(callback);
     return () => this.#waiters.delete(callback);
   }

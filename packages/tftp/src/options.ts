@@ -61,7 +61,10 @@ export function negotiate(
     ['windowsize', askedWindow === undefined ? undefined : windowsize],
     ['timeout', seconds],
     // A client that reads sends 0; any number is taken, as the answer is the same.
-    ['tsize', inRange(first.get('tsize'), 0, Number.MAX_SAFE_INTEGER) === undefined ? undefined : (size ?? undefined)],
+    [
+      'tsize',
+      inRange(first.get('tsize'), 0, Number.MAX_SAFE_INTEGER) === undefined ? undefined : (size ?? undefined),
+    ],
   ]);
   const accepted: TftpOption[] = [];
   for (const name of first.keys()) {

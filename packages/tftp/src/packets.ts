@@ -50,7 +50,8 @@ const MAX_MESSAGE_BYTES = 256;
 
 /** Parses any datagram; never throws. The payload of `data` is a view into it. */
 export function parsePacket(datagram: Uint8Array): Packet {
-  if (datagram.length < 2) return { kind: 'malformed', opcode: undefined, reason: 'It is shorter than an opcode.' };
+  if (datagram.length < 2)
+    return { kind: 'malformed', opcode: undefined, reason: 'It is shorter than an opcode.' };
   const bytes = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength);
   const opcode = bytes.readUInt16BE(0);
   const malformed = (reason: string): Packet => ({ kind: 'malformed', opcode, reason });
@@ -70,7 +71,9 @@ export function parsePacket(datagram: Uint8Array): Packet {
     case opcodes.oack: {
       const fields = readFields(bytes, 2);
       const options = fields === undefined ? undefined : pairOptions(fields);
-      return options === undefined ? malformed('The options of an OACK come in pairs.') : { kind: 'oack', options };
+      return options === undefined
+        ? malformed('The options of an OACK come in pairs.')
+        : { kind: 'oack', options };
     }
     default:
       return malformed(`Opcode ${opcode} is not one of TFTP.`);
@@ -163,7 +166,8 @@ function pairOptions(fields: readonly string[]): TftpOption[] | undefined {
     const name = fields[index];
     const value = fields[index + 1];
     // Boot ROMs that pad a request to a fixed size fill it with NULs.
-    if (name === undefined || name === '') return fields.slice(index).every((field) => field === '') ? options : undefined;
+    if (name === undefined || name === '')
+      return fields.slice(index).every((field) => field === '') ? options : undefined;
     if (value === undefined) return undefined;
     options.push({ name, value });
   }

@@ -27,7 +27,10 @@ async function load({ argv = [], env = {}, toml }: Sources): Promise<HubConfig> 
 }
 
 async function problemsOf(sources: Sources): Promise<string> {
-  const error: unknown = await load(sources).then(() => 'no error', (reason: unknown) => reason);
+  const error: unknown = await load(sources).then(
+    () => 'no error',
+    (reason: unknown) => reason,
+  );
   if (!isHoldfastError(error, 'validation_failed')) throw new Error(`not a refusal: ${String(error)}`);
   return error.message;
 }
@@ -51,7 +54,12 @@ describe('the configuration', () => {
     const toml = 'port = 1\nhost = "toml"\nlog_level = "error"\ndata = "from-toml"';
     const env = { HOLDFAST_PORT: '2', HOLDFAST_HOST: 'env' };
     const config = await load({ argv: ['--port', '3'], env, toml });
-    expect(config).toMatchObject({ port: 3, host: 'env', logLevel: 'error', dataDir: folder.join('from-toml') });
+    expect(config).toMatchObject({
+      port: 3,
+      host: 'env',
+      logLevel: 'error',
+      dataDir: folder.join('from-toml'),
+    });
   });
 
   it('takes an empty variable for none', async () => {
@@ -59,7 +67,17 @@ describe('the configuration', () => {
   });
 
   it('knows every setting by flag, variable and key alike', async () => {
-    const byFlag = ['--data', 'd', '--host', 'h', '--port', '0', '--public-url', 'https://boot.example.org/', '--database-url'];
+    const byFlag = [
+      '--data',
+      'd',
+      '--host',
+      'h',
+      '--port',
+      '0',
+      '--public-url',
+      'https://boot.example.org/',
+      '--database-url',
+    ];
     byFlag.push('postgres://db/hub', '--tls-cert', 'c.pem', '--tls-key', 'k.pem', '--log-level', 'debug');
     const byEnv = {
       HOLDFAST_DATA: 'd',
@@ -93,10 +111,13 @@ describe('the configuration', () => {
     await using work = await makeTempDir('config-cwd');
     await writeFile(work.join('holdfast.toml'), 'port = 4');
     await writeFile(work.join('other.toml'), 'port = 5');
-    const from = (env: Record<string, string>): number => loadConfig({ argv: [], env, cwd: work.path, version: '1' }).port;
+    const from = (env: Record<string, string>): number =>
+      loadConfig({ argv: [], env, cwd: work.path, version: '1' }).port;
     expect(from({})).toBe(4);
     expect(from({ HOLDFAST_CONFIG: 'other.toml' })).toBe(5);
-    expect(() => from({ HOLDFAST_CONFIG: 'missing.toml' })).toThrow(`${work.join('missing.toml')} cannot be read`);
+    expect(() => from({ HOLDFAST_CONFIG: 'missing.toml' })).toThrow(
+      `${work.join('missing.toml')} cannot be read`,
+    );
   });
 });
 
@@ -105,16 +126,48 @@ describe('a refused setting', () => {
     ['a flag', { argv: ['--port', '70000'] }, '--port:'],
     ['a variable', { env: { HOLDFAST_PORT: 'eighty' } }, 'HOLDFAST_PORT:'],
     ['a key of the file', { toml: 'port = -1' }, 'holdfast.toml: port:'],
-    ['a flag over a variable', { argv: ['--log-level', 'loud'], env: { HOLDFAST_LOG_LEVEL: 'info' } }, '--log-level:'],
-    ['a URL', { env: { HOLDFAST_PUBLIC_URL: 'boot.example.org' } }, 'HOLDFAST_PUBLIC_URL: must be an http:// or https:// URL'],
+    [
+      'a flag over a variable',
+      { argv: ['--log-level', 'loud'], env: { HOLDFAST_LOG_LEVEL: 'info' } },
+      '--log-level:',
+    ],
+    [
+      'a URL',
+      { env: { HOLDFAST_PUBLIC_URL: 'boot.example.org' } },
+      'HOLDFAST_PUBLIC_URL: must be an http:// or https:// URL',
+    ],
     ['a URL with a path', { argv: ['--public-url', 'http://boot.example.org/hub'] }, '--public-url: must be'],
-    ['a URL with a user', { toml: 'public_url = "http://me@boot.example.org"' }, 'holdfast.toml: public_url: must be'],
-    ['a database', { argv: ['--database-url', 'mysql://x'] }, '--database-url: must start with postgres:// or sqlite:'],
-    ['a short key', { env: { HOLDFAST_ADMIN_KEY: 'short' } }, 'HOLDFAST_ADMIN_KEY: must be 32 characters or more'],
-    ['a short secret', { toml: 'secret_key = "short"' }, 'holdfast.toml: secret_key: must be 32 characters or more'],
+    [
+      'a URL with a user',
+      { toml: 'public_url = "http://me@boot.example.org"' },
+      'holdfast.toml: public_url: must be',
+    ],
+    [
+      'a database',
+      { argv: ['--database-url', 'mysql://x'] },
+      '--database-url: must start with postgres:// or sqlite:',
+    ],
+    [
+      'a short key',
+      { env: { HOLDFAST_ADMIN_KEY: 'short' } },
+      'HOLDFAST_ADMIN_KEY: must be 32 characters or more',
+    ],
+    [
+      'a short secret',
+      { toml: 'secret_key = "short"' },
+      'holdfast.toml: secret_key: must be 32 characters or more',
+    ],
     ['the wrong type', { toml: 'host = 5' }, 'holdfast.toml: host:'],
-    ['a blank port', { env: { HOLDFAST_PORT: ' ' } }, 'HOLDFAST_PORT: must be a whole number from 0 to 65535'],
-    ['a port that is true', { toml: 'port = true' }, 'holdfast.toml: port: must be a whole number from 0 to 65535'],
+    [
+      'a blank port',
+      { env: { HOLDFAST_PORT: ' ' } },
+      'HOLDFAST_PORT: must be a whole number from 0 to 65535',
+    ],
+    [
+      'a port that is true',
+      { toml: 'port = true' },
+      'holdfast.toml: port: must be a whole number from 0 to 65535',
+    ],
     ['a hexadecimal port', { argv: ['--port', '0x50'] }, '--port: must be a whole number from 0 to 65535'],
   ])('is named as its user wrote it: %s', async (_, sources, named) => {
     expect(await problemsOf(sources)).toContain(named);
@@ -131,12 +184,12 @@ describe('a refused setting', () => {
     expect(text).toMatch(/HOLDFAST_PORT: .*; HOLDFAST_LOG_LEVEL: /);
   });
 
-  it.each([
-    [{ HOLDFAST_TLS_CERT: 'c.pem' } as Record<string, string>],
-    [{ HOLDFAST_TLS_KEY: 'k.pem' }],
-  ])('is half of the TLS pair: %j', async (env) => {
-    expect(await problemsOf({ env })).toContain('HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together');
-  });
+  it.each([[{ HOLDFAST_TLS_CERT: 'c.pem' } as Record<string, string>], [{ HOLDFAST_TLS_KEY: 'k.pem' }]])(
+    'is half of the TLS pair: %j',
+    async (env) => {
+      expect(await problemsOf({ env })).toContain('HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together');
+    },
+  );
 
   it('is a key that the file does not know, with those that it does', async () => {
     const text = await problemsOf({ toml: 'prot = 80\nhost = "x"' });
@@ -149,7 +202,9 @@ describe('a refused setting', () => {
   });
 
   it('is a file that was asked for and is not there', async () => {
-    expect(await problemsOf({ argv: ['--config', '/not/there.toml'] })).toContain('/not/there.toml cannot be read');
+    expect(await problemsOf({ argv: ['--config', '/not/there.toml'] })).toContain(
+      '/not/there.toml cannot be read',
+    );
   });
 });
 
@@ -160,7 +215,10 @@ describe('the command line', () => {
       printed += String(text);
       return true;
     };
-    const spies = [vi.spyOn(process.stdout, 'write').mockImplementation(write), vi.spyOn(process.stderr, 'write').mockImplementation(write)];
+    const spies = [
+      vi.spyOn(process.stdout, 'write').mockImplementation(write),
+      vi.spyOn(process.stderr, 'write').mockImplementation(write),
+    ];
     try {
       loadConfig({ argv, env: {}, cwd: folder.path, version: '1.2.3' });
       return { exitCode: undefined, printed };
@@ -176,7 +234,12 @@ describe('the command line', () => {
     expect(run('--version')).toEqual({ exitCode: 0, printed: '1.2.3\n' });
     const help = run('--help');
     expect(help.exitCode).toBe(0);
-    for (const name of ['--port <number>', '--tls-cert <file>', 'HOLDFAST_ADMIN_KEY', 'HOLDFAST_SECRET_KEY']) {
+    for (const name of [
+      '--port <number>',
+      '--tls-cert <file>',
+      'HOLDFAST_ADMIN_KEY',
+      'HOLDFAST_SECRET_KEY',
+    ]) {
       expect(help.printed).toContain(name);
     }
   });
@@ -193,6 +256,8 @@ describe('the command line', () => {
   });
 
   it('resolves relative folders from the working folder', async () => {
-    expect((await load({ argv: ['--data', '../elsewhere'] })).dataDir).toBe(join(folder.path, '../elsewhere'));
+    expect((await load({ argv: ['--data', '../elsewhere'] })).dataDir).toBe(
+      join(folder.path, '../elsewhere'),
+    );
   });
 });

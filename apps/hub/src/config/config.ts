@@ -21,6 +21,8 @@ export interface HubConfig {
   adminKey: string | null;
   /** The sealing key's source when it was given; null: a file in the data directory. */
   secretKey: string | null;
+  /** Where to answer TFTP; null: not at all. Port 0 takes any free one. */
+  tftp: { host: string; port: number; singlePort: boolean } | null;
   tls: { certFile: string; keyFile: string } | null;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
@@ -39,6 +41,24 @@ const settings = [
     env: 'HOLDFAST_PORT',
     flag: '--port <number>',
     help: 'port to listen on, 0 for any free one (default 8080)',
+  },
+  {
+    key: 'tftp_host',
+    env: 'HOLDFAST_TFTP_HOST',
+    flag: '--tftp-host <address>',
+    help: 'address to answer TFTP on (default 127.0.0.1)',
+  },
+  {
+    key: 'tftp_port',
+    env: 'HOLDFAST_TFTP_PORT',
+    flag: '--tftp-port <number>',
+    help: 'port to answer TFTP on: 69 for firmware, 0 for any free one (default: no TFTP)',
+  },
+  {
+    key: 'tftp_single_port',
+    env: 'HOLDFAST_TFTP_SINGLE_PORT',
+    flag: '--tftp-single-port <yes|no>',
+    help: 'all TFTP transfers over that one port, for NAT and Kubernetes (default no)',
   },
   {
     key: 'public_url',
@@ -84,11 +104,20 @@ const portSchema = z
 const publicUrl = z
   .string()
   .transform((url) => url.replace(/\/+$/, ''))
-  .refine(isServerAddress, 'must be an http:// or https:// URL of host and port alone, like http://boot.example.org:8080');
+  .refine(
+    isServerAddress,
+    'must be an http:// or https:// URL of host and port alone, like http://boot.example.org:8080',
+  );
 const valuesSchema = z.object({
   data: z.string().min(1).default('./data'),
   host: z.string().min(1).default('127.0.0.1'),
   port: portSchema.default(8080),
+  tftp_host: z.string().min(1).default('127.0.0.1'),
+  tftp_port: portSchema.optional(),
+  tftp_single_port: z
+    .union([z.boolean(), z.enum(['yes', 'no', 'true', 'false', '1', '0'])])
+    .transform((value) => value === true || value === 'yes' || value === 'true' || value === '1')
+    .default(false),
   public_url: publicUrl.optional(),
   database_url: z
     .string()
@@ -163,6 +192,10 @@ export function loadConfig({ argv, env, cwd, version }: ConfigSources): HubConfi
     databaseUrl: value.database_url ?? `sqlite:${resolve(dataDir, 'holdfast.db')}`,
     adminKey: value.admin_key ?? null,
     secretKey: value.secret_key ?? null,
+    tftp:
+      value.tftp_port === undefined
+        ? null
+        : { host: value.tftp_host, port: value.tftp_port, singlePort: value.tftp_single_port },
     tls:
       value.tls_cert !== undefined && value.tls_key !== undefined
         ? { certFile: resolve(cwd, value.tls_cert), keyFile: resolve(cwd, value.tls_key) }

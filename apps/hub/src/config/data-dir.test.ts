@@ -36,7 +36,9 @@ describe('the data directory', () => {
   it('is refused while a hub of another process has it', async () => {
     await using holder = await startProcess('sleep', ['infinity']);
     await writeFile(folder.join('hub.pid'), `${holder.pid} ${await startTimeOf(holder.pid)}`);
-    expect(() => takeDataDir(folder.path)).toThrow(`Another hub (process ${holder.pid}) is using ${folder.path}`);
+    expect(() => takeDataDir(folder.path)).toThrow(
+      `Another hub (process ${holder.pid}) is using ${folder.path}`,
+    );
     expect(await readdir(folder.path)).toEqual(['hub.pid']);
   });
 
@@ -60,14 +62,19 @@ describe('the data directory', () => {
     takeDataDir(folder.path)[Symbol.dispose]();
   });
 
-  it.each(['', ' ', '0', '-1', 'nonsense', '0 0'])('is taken over from a pid file that a power cut has left as %j', async (text) => {
-    await writeFile(folder.join('hub.pid'), text);
-    takeDataDir(folder.path)[Symbol.dispose]();
-  });
+  it.each(['', ' ', '0', '-1', 'nonsense', '0 0'])(
+    'is taken over from a pid file that a power cut has left as %j',
+    async (text) => {
+      await writeFile(folder.join('hub.pid'), text);
+      takeDataDir(folder.path)[Symbol.dispose]();
+    },
+  );
 
   it('is refused when it cannot be made', async () => {
     await writeFile(folder.join('file'), '');
-    expect(() => takeDataDir(folder.join('file/data'))).toThrow('cannot be made; check the path and its permissions');
+    expect(() => takeDataDir(folder.join('file/data'))).toThrow(
+      'cannot be made; check the path and its permissions',
+    );
   });
 });
 
@@ -99,7 +106,10 @@ describe('the secret key', () => {
   it('that is another one than the catalog was set up with keeps the hub from starting', async () => {
     await using hub = await startTestHub();
     await hub.stop();
-    const config = hubConfig({ dataDir: hub.dataDir, secretKey: 'another secret key of 32 characters or more' });
+    const config = hubConfig({
+      dataDir: hub.dataDir,
+      secretKey: 'another secret key of 32 characters or more',
+    });
     await expect(startHub(config)).rejects.toMatchObject({ code: 'validation_failed' });
     await chmod(`${hub.dataDir}/secret.key`, 0o600);
     await hub.restart(); // the refused start has left nothing behind, its lock included

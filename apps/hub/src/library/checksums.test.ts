@@ -24,8 +24,9 @@ async function entry(path: string): Promise<StorageFile | undefined> {
   return data.files.find((file) => file.path === path);
 }
 
+/** As a booting machine asks, which is what the hub answers from memory when it can. */
 function get(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Response> {
-  return hub.request(`/api/v1/files${path}`, { headers, method });
+  return hub.request(`/api/v1/files${path}`, { headers, method, key: null });
 }
 
 /** How many bytes the hub has read back to hash them. */
@@ -109,16 +110,18 @@ describe('a file changed behind the hub, of the same size and time', () => {
   async function prepare(path: string): Promise<void> {
     await hub.upload(path, former);
     await utimes(`${hub.root}${path}`, time, time);
-    expect((await get(path)).headers.get('etag')).toBe(formerTag);
+    for (let reads = 0; reads < 3; reads++) expect((await get(path)).headers.get('etag')).toBe(formerTag);
     expect((await get(path, { 'if-none-match': formerTag })).status).toBe(304);
     await swap(path);
   }
 
   it('never answers with the old digest, also not from memory', async () => {
     await prepare('/swapped/get');
-    const answer = await get('/swapped/get');
-    expect(await answer.text()).toBe(latter);
-    expect(answer.headers.get('x-checksum-sha256')).toBe(sha256Hex(latter));
+    for (let reads = 0; reads < 3; reads++) {
+      const answer = await get('/swapped/get');
+      expect(await answer.text()).toBe(latter);
+      expect(answer.headers.get('x-checksum-sha256')).toBe(sha256Hex(latter));
+    }
   });
 
   it('never answers 304 for the old ETag', async () => {

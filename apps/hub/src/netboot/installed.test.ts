@@ -10,7 +10,13 @@ let workflowId: string;
 let macs = 0;
 beforeAll(async () => {
   hub = await startTestHub();
-  const body = { name: 'linux', install_method: 'kernel', kernel_path: '/vmlinuz', initrd_path: '/initrd', cmdline: 'token=${node_token}' };
+  const body = {
+    name: 'linux',
+    install_method: 'kernel',
+    kernel_path: '/vmlinuz',
+    initrd_path: '/initrd',
+    cmdline: 'token=${node_token}',
+  };
   workflowId = (await hub.call(endpoints.createWorkflow, { body })).data.id;
 });
 afterAll(() => hub[Symbol.asyncDispose]());
@@ -31,9 +37,17 @@ async function bootForToken(mac: string): Promise<string> {
   return token;
 }
 
-function report(id: string, init: { query?: string; headers?: Record<string, string>; body?: string }): Promise<Response> {
+function report(
+  id: string,
+  init: { query?: string; headers?: Record<string, string>; body?: string },
+): Promise<Response> {
   const { query = '', headers = {}, body } = init;
-  return hub.request(`/api/v1/nodes/${id}/installed${query}`, { method: 'POST', key: null, headers, ...(body === undefined ? {} : { body }) });
+  return hub.request(`/api/v1/nodes/${id}/installed${query}`, {
+    method: 'POST',
+    key: null,
+    headers,
+    ...(body === undefined ? {} : { body }),
+  });
 }
 
 describe('the report that a machine is installed', () => {
@@ -43,7 +57,10 @@ describe('the report that a machine is installed', () => {
   it.each([
     ['JSON', (token: string) => ({ headers: { 'content-type': json }, body: JSON.stringify({ token }) })],
     ['a form', (token: string) => ({ headers: { 'content-type': form }, body: `token=${token}` })],
-    ['a body that is the token alone', (token: string) => ({ headers: { 'content-type': form }, body: `${token}\n` })],
+    [
+      'a body that is the token alone',
+      (token: string) => ({ headers: { 'content-type': form }, body: `${token}\n` }),
+    ],
     ['the query', (token: string) => ({ query: `?token=${token}` })],
     ['Authorization', (token: string) => ({ headers: { authorization: `Bearer ${token}` } })],
   ])('is taken once with the token of its last boot, in %s', async (_, place) => {
@@ -63,7 +80,9 @@ describe('the report that a machine is installed', () => {
   it('is taken once when it arrives four times at once', async () => {
     const { id, mac } = await addNode();
     const token = await bootForToken(mac);
-    const answers = await Promise.all(Array.from({ length: 4 }, () => report(id, { query: `?token=${token}` })));
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => report(id, { query: `?token=${token}` })),
+    );
     expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 403, 403, 403]);
   });
 
@@ -74,7 +93,9 @@ describe('the report that a machine is installed', () => {
     const foreign = await bootForToken(two.mac);
     expect(former).not.toBe(latter);
     for (const token of [former, foreign, 'made-up', '0'.repeat(48)]) {
-      expect(await (await report(one.id, { query: `?token=${token}` })).json()).toMatchObject({ code: 'forbidden' });
+      expect(await (await report(one.id, { query: `?token=${token}` })).json()).toMatchObject({
+        code: 'forbidden',
+      });
     }
     expect((await report(one.id, { query: `?token=${latter}` })).status).toBe(200);
   });
@@ -82,15 +103,23 @@ describe('the report that a machine is installed', () => {
   it('is refused before the machine has booted, and for no machine at all', async () => {
     const { id } = await addNode();
     expect(await (await report(id, { query: '?token=abc' })).json()).toMatchObject({ code: 'forbidden' });
-    expect(await (await report('none', { query: '?token=abc' })).json()).toMatchObject({ code: 'node_not_found' });
+    expect(await (await report('none', { query: '?token=abc' })).json()).toMatchObject({
+      code: 'node_not_found',
+    });
   });
 
   it('is refused without a token, with a huge body, or with broken JSON', async () => {
     const { id, mac } = await addNode();
     await bootForToken(mac);
     expect(await (await report(id, {})).json()).toMatchObject({ code: 'unauthenticated', status: 401 });
-    expect(await (await report(id, { body: 'x'.repeat(4097) })).json()).toMatchObject({ code: 'too_large', status: 413 });
-    expect(await (await report(id, { body: '{"token": ' })).json()).toMatchObject({ code: 'invalid_request', status: 400 });
+    expect(await (await report(id, { body: 'x'.repeat(4097) })).json()).toMatchObject({
+      code: 'too_large',
+      status: 413,
+    });
+    expect(await (await report(id, { body: '{"token": ' })).json()).toMatchObject({
+      code: 'invalid_request',
+      status: 400,
+    });
   });
 
   it('leaves no token in logs, lists or the preview', async () => {
@@ -115,7 +144,14 @@ describe('the preview of a node', () => {
     expect(data.grub).toContain('/api/v1/files/initrd');
     expect(data.problems).toEqual([]);
     expect(data.files).toMatchObject([
-      { role: 'kernel', path: '/vmlinuz', exists: false, size: null, verified: null, problem: '/vmlinuz is not on the boot backend: upload it.' },
+      {
+        role: 'kernel',
+        path: '/vmlinuz',
+        exists: false,
+        size: null,
+        verified: null,
+        problem: '/vmlinuz is not on the boot backend: upload it.',
+      },
       { role: 'initrd', path: '/initrd', exists: false },
     ]);
   });
@@ -128,8 +164,21 @@ describe('the preview of a node', () => {
     const before = await hub.call(endpoints.getNode, { params: { id } });
     const { data } = await hub.call(endpoints.previewNode, { params: { id } });
     expect(data.files).toMatchObject([
-      { path: '/vmlinuz', exists: true, size: 6, checksum_sha256: sha256Hex('kernel'), verified: true, problem: null },
-      { path: '/initrd', exists: true, checksum_sha256: sha256Hex('put there by hand'), verified: null, problem: null },
+      {
+        path: '/vmlinuz',
+        exists: true,
+        size: 6,
+        checksum_sha256: sha256Hex('kernel'),
+        verified: true,
+        problem: null,
+      },
+      {
+        path: '/initrd',
+        exists: true,
+        checksum_sha256: sha256Hex('put there by hand'),
+        verified: null,
+        problem: null,
+      },
     ]);
     expect(await hub.call(endpoints.getNode, { params: { id } })).toEqual(before);
   });
@@ -142,11 +191,16 @@ describe('the preview of a node', () => {
     if (good === null) throw new Error('the upload has left no record');
     await checksums.put({ ...good, sha256: sha256Hex('another kernel') });
     const { data } = await hub.call(endpoints.previewNode, { params: { id } });
-    expect(data.files[0]).toMatchObject({ verified: false, problem: 'The bytes are no longer those that were stored: upload the file again.' });
+    expect(data.files[0]).toMatchObject({
+      verified: false,
+      problem: 'The bytes are no longer those that were stored: upload the file again.',
+    });
   });
 
   it('tells what keeps the node from booting', async () => {
-    const { data: node } = await hub.call(endpoints.createNode, { body: { mac: '52:54:00:00:02:ff', state: 'pending' } });
+    const { data: node } = await hub.call(endpoints.createNode, {
+      body: { mac: '52:54:00:00:02:ff', state: 'pending' },
+    });
     await hub.call(endpoints.updateSettings, { body: { default_boot_backend_id: null } });
     const { data } = await hub.call(endpoints.previewNode, { params: { id: node.id } });
     expect(data.problems).toEqual([

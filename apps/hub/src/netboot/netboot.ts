@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { dnsmasqConfig, type DnsmasqInput } from '@holdfast/boot/dnsmasq';
 import { firstGrubConfig, nodeGrubConfig } from '@holdfast/boot/grub';
 import { firstScript, nodeScript, statusScript } from '@holdfast/boot/ipxe';
 import { bootFiles } from '@holdfast/boot/preview';
@@ -7,6 +8,7 @@ import type { Catalog } from '@holdfast/catalog/catalog';
 import type { Node } from '@holdfast/catalog/nodes';
 import type { Workflow } from '@holdfast/catalog/workflows';
 import { HoldfastError } from '@holdfast/contract/errors';
+import { macInput } from '@holdfast/contract/mac';
 import type { NodePreview } from '@holdfast/contract/nodes';
 import type { Events } from '../events.ts';
 import type { Library } from '../library/library.ts';
@@ -60,10 +62,35 @@ export class Netboot {
   }
 
   /** The machine's GRUB configuration; without a machine, the one that asks again with the MAC address. */
-  async grubConfig(sighting: Sighting | null, server: string): Promise<string> {
-    if (sighting === null) return firstGrubConfig({ server });
+  async grubConfig(
+    sighting: Sighting | null,
+    server: string,
+    via: 'http' | 'tftp' = 'http',
+  ): Promise<string> {
+    if (sighting === null) return firstGrubConfig({ server, via });
     const { node, workflow, nodeToken } = await this.#boot(sighting);
-    return nodeGrubConfig(node, workflow, { server, ip: sighting.ip, nodeToken });
+    return nodeGrubConfig(node, workflow, { server, via, ip: sighting.ip, nodeToken });
+  }
+
+  /**
+   * The script that boot loaders look for under a path of the boot backend, where that has no such file.
+   * @returns null for a path that is no script's
+   */
+  async generated(
+    path: string,
+    { ip, server, via }: { ip: string; server: string; via: 'http' | 'tftp' },
+  ): Promise<string | null> {
+    if (path === '/autoexec.ipxe' || path === '/boot.ipxe') return firstScript({ server });
+    const grub = /^\/(?:grub\/)?grub\.cfg(?:-(?:01-)?(.+))?$/.exec(path);
+    if (grub === null) return null;
+    if (grub[1] === undefined) return firstGrubConfig({ server, via });
+    const mac = macInput.safeParse(grub[1]);
+    return mac.success ? this.grubConfig({ mac: mac.data, ip }, server, via) : null;
+  }
+
+  /** A dnsmasq configuration that sends machines here. */
+  dnsmasqConfig(input: DnsmasqInput): string {
+    return dnsmasqConfig(input);
   }
 
   /** Marks the node installed. @throws HoldfastError `node_not_found`, `forbidden` for a wrong or used token */

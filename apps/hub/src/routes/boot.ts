@@ -2,17 +2,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { parseBackendPath, type BackendPath } from '@holdfast/bytes/backend-path';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
-import { macInput } from '@holdfast/contract/mac';
 import { requireReach } from '../access/principal.ts';
 import type { HubContext } from '../context.ts';
 import { answered, mount, mountRaw } from '../http/mount.ts';
 import { serverUrl } from '../http/server-url.ts';
+import { installedFirmware } from '../netboot/firmware.ts';
 
 const FILES_PREFIX = '/api/v1/files/';
 
 /** The files of the boot backend, and the generated scripts that boot loaders look for among them. */
 export function bootFileRoutes(app: FastifyInstance, context: HubContext): void {
-  const { config, metrics, netboot, serving, settings } = context;
+  const { config, metrics, netboot, serving, settings, transfers } = context;
 
   mountRaw(app, endpoints.getBootFile, async (request, reply) => {
     const countAnswer = (): void =>
@@ -35,6 +35,9 @@ export function bootFileRoutes(app: FastifyInstance, context: HubContext): void 
       );
     }
     if (principal.keyId !== null) requireReach(principal, backendId, path);
+    if (transfers.isBusy && request.headers['user-agent']?.startsWith('iPXE/') === true) {
+      throw new HoldfastError('busy', 'Too many machines are booting; iPXE asks again by itself.');
+    }
     try {
       await serving.serve(request, reply, {
         backendId,
@@ -44,26 +47,33 @@ export function bootFileRoutes(app: FastifyInstance, context: HubContext): void 
         keepSmall: true,
       });
     } catch (error) {
-      const script = isHoldfastError(error, 'file_not_found') ? await generated(path, request) : null;
-      if (script === null) throw error;
-      sendText(request, reply, script);
+      if (!isHoldfastError(error, 'file_not_found')) throw error;
+      const ip = addressOf(request);
+      const script = await netboot.generated(path, { ip, server: serverUrl(request, config), via: 'http' });
+      if (script !== null) {
+        sendText(request, reply, script);
+        return;
+      }
+      const firmware = await installedFirmware(path);
+      if (firmware === null) throw error;
+      send(request, reply, 'application/octet-stream', firmware);
     }
-  }
-
-  /** Names under which boot loaders look for their scripts, where the boot backend has no such file. */
-  async function generated(path: BackendPath, request: FastifyRequest): Promise<string | null> {
-    const server = serverUrl(request, config);
-    if (path === '/autoexec.ipxe') return netboot.firstScript(server);
-    const grub = /^\/(?:grub\/)?grub\.cfg(?:-(?:01-)?(.+))?$/.exec(path);
-    if (grub === null) return null;
-    if (grub[1] === undefined) return netboot.grubConfig(null, server);
-    const mac = macInput.safeParse(grub[1]);
-    return mac.success ? netboot.grubConfig({ mac: mac.data, ip: addressOf(request) }, server) : null;
   }
 }
 
 /** The scripts that machines boot by. */
-export function bootScriptRoutes(app: FastifyInstance, { config, netboot }: HubContext): void {
+export function bootScriptRoutes(app: FastifyInstance, { config, netboot, tftp }: HubContext): void {
+  mount(app, endpoints.getDnsmasqConfig, async ({ query, request, reply }) => {
+    const server = serverUrl(request, config);
+    const host = new URL(server).hostname;
+    const text = netboot.dnsmasqConfig({
+      server,
+      tftp: tftp.address === null ? null : { host, port: tftp.address.port },
+      interface: query.interface,
+      range: query.range,
+    });
+    return sendText(request, reply, text);
+  });
   mount(app, endpoints.getFirstScript, async ({ request, reply }) => {
     return sendText(request, reply, netboot.firstScript(serverUrl(request, config)));
   });
@@ -97,13 +107,16 @@ function pathOf(url: string): BackendPath {
   return parseBackendPath(decoded);
 }
 
-/** A script as firmware wants it: Title-Case headers, an exact length, nothing to cache. */
 function sendText(request: FastifyRequest, reply: FastifyReply, text: string): typeof answered {
-  const body = Buffer.from(text);
+  return send(request, reply, 'text/plain; charset=utf-8', Buffer.from(text));
+}
+
+/** A small answer as firmware wants it: Title-Case headers, an exact length, nothing to cache. */
+function send(request: FastifyRequest, reply: FastifyReply, type: string, body: Buffer): typeof answered {
   reply.hijack();
   reply.raw.writeHead(200, [
     'Content-Type',
-    'text/plain; charset=utf-8',
+    type,
     'Content-Length',
     String(body.byteLength),
     'Cache-Control',

@@ -20,7 +20,13 @@ async function stirEverything(): Promise<void> {
   await hub.upload('/stirred', 'x');
   await hub.call(endpoints.deleteFile, { params, query: { path: '/stirred' } });
   await hub.request('/api/v1/boot?mac=52:54:00:00:03:01', { key: null });
-  hub.context.events.publish({ type: 'backend.status', backend_id: params.id, name: 'default', status: 'online', status_message: null });
+  hub.context.events.publish({
+    type: 'backend.status',
+    backend_id: params.id,
+    name: 'default',
+    status: 'online',
+    status_message: null,
+  });
   await hub.call(endpoints.updateSettings, { body: { operation_retention_days: 30 } });
 }
 
@@ -62,12 +68,15 @@ describe('the event stream', () => {
     expect(client.received.map(({ type }) => type)).toEqual(['file.deleted', 'settings.changed']);
   });
 
-  it.each(['nonsense', 'file.changed,', 'file.changed;file.deleted', ''])('refuses the types %j before the connection is upgraded', async (types) => {
-    await expect(openEvents(hub, { types })).rejects.toThrow('422');
-    const refused = await hub.refusal(endpoints.subscribeEvents, { query: { types } });
-    expect(refused).toMatchObject({ code: 'validation_failed', errors: [{ field: 'types' }] });
-    expect(refused.detail).toContain(eventTypes[0]);
-  });
+  it.each(['nonsense', 'file.changed,', 'file.changed;file.deleted', ''])(
+    'refuses the types %j before the connection is upgraded',
+    async (types) => {
+      await expect(openEvents(hub, { types })).rejects.toThrow('422');
+      const refused = await hub.refusal(endpoints.subscribeEvents, { query: { types } });
+      expect(refused).toMatchObject({ code: 'validation_failed', errors: [{ field: 'types' }] });
+      expect(refused.detail).toContain(eventTypes[0]);
+    },
+  );
 
   it('refuses who has no key, and says so to who is no WebSocket', async () => {
     await expect(openEvents(hub, { key: null })).rejects.toThrow('401');
@@ -119,7 +128,11 @@ describe('the event stream', () => {
 
   it('ends for a key that has expired, at the next heartbeat', async () => {
     vi.useFakeTimers({ toFake: ['Date', 'setInterval', 'clearInterval'] });
-    const body = { name: 'for a minute', scopes: ['files:read'], expires_at: new Date(Date.now() + 60_000).toISOString() };
+    const body = {
+      name: 'for a minute',
+      scopes: ['files:read'],
+      expires_at: new Date(Date.now() + 60_000).toISOString(),
+    };
     const { data } = await hub.call(endpoints.createKey, { body });
     await using client = await openEvents(hub, { key: data.token });
     const closed = once(client.socket, 'close');

@@ -52,7 +52,10 @@ export function eventRoutes(app: FastifyInstance, { access, events, logger }: Hu
             if (!isLive) dismiss();
           },
           (error: unknown) => {
-            logger.warn({ err: error, request_id: request.id }, 'the key of an event client could not be looked up');
+            logger.warn(
+              { err: error, request_id: request.id },
+              'the key of an event client could not be looked up',
+            );
           },
         );
       }, PING_EVERY_MS).unref();
@@ -75,6 +78,7 @@ function maySee(principal: Principal, event: Event): boolean {
   if (scope !== null && !hasScope(principal, scope)) return false;
   if (event.type === 'file.changed' || event.type === 'file.deleted')
     return reaches(principal, event.backend_id, event.path);
+  if ('transfer' in event) return reaches(principal, event.transfer.backend_id, event.transfer.path);
   if (event.type === 'backend.status') return reachesBackend(principal, event.backend_id);
   return true;
 }

@@ -12,6 +12,7 @@ import { operationRoutes } from './operations.ts';
 import { closeRefusedUpgrades } from './refused-upgrades.ts';
 import { settingsRoutes } from './settings.ts';
 import { systemRoutes } from './system.ts';
+import { transferRoutes } from './transfers.ts';
 import { workflowRoutes } from './workflows.ts';
 
 /** Mounts every route of the hub. */
@@ -33,6 +34,7 @@ export async function registerRoutes(app: FastifyInstance, context: HubContext):
       operationRoutes,
       settingsRoutes,
       systemRoutes,
+      transferRoutes,
       workflowRoutes,
     ]) {
       routes(scope, context);

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ByteRange } from '@holdfast/bytes/ranges';
 import type { BufferPool } from '@holdfast/bytes/buffer-pool';
+import type { PacedStream } from '@holdfast/bytes/pacing/transfer-view';
 import { sendRange } from '@holdfast/bytes/send-range';
 import { sendStream } from '@holdfast/bytes/send-stream';
 import { HoldfastError } from '@holdfast/contract/errors';
@@ -13,8 +14,8 @@ const HELD_BACK_BYTES = 4096;
 
 export interface SendOptions {
   buffers: BufferPool;
-  /** Told the bytes of each block that was taken. */
-  onBytes: (bytes: number) => void;
+  /** Says when blocks may go, and is told what went. */
+  stream: PacedStream;
 }
 
 export interface BodyPlan {
@@ -46,8 +47,9 @@ export async function sendBody(
     await send(to, file, { start: range.start, end: split }, options);
     const tail = await readWhole(file, { start: split, end: range.end });
     await requireUnchanged(file);
+    await options.stream.pace(tail.byteLength);
     to.write(tail);
-    options.onBytes(tail.byteLength);
+    options.stream.sent(tail.byteLength);
   }
   await finish(to, plan.trailer);
 }
@@ -56,13 +58,22 @@ async function send(
   to: ServerResponse,
   file: OpenFile,
   range: ByteRange,
-  { buffers, onBytes }: SendOptions,
+  { buffers, stream }: SendOptions,
 ): Promise<void> {
   if (range.end === range.start) return;
+  const paced = {
+    to,
+    signal: stream.signal,
+    pace: (bytes: number) => stream.pace(bytes),
+    onBytes: (bytes: number) => {
+      stream.sent(bytes);
+    },
+  };
   if (file.readInto !== undefined) {
-    await sendRange({ readInto: file.readInto.bind(file), range, to, buffers, onBytes });
+    const readInto = file.readInto.bind(file);
+    await sendRange({ ...paced, readInto, range, buffers, blockBytes: () => stream.blockBytes });
   } else {
-    await sendStream({ source: file.stream(range), to, length: range.end - range.start, onBytes });
+    await sendStream({ ...paced, source: file.stream(range), length: range.end - range.start });
   }
 }
 

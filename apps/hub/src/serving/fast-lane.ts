@@ -3,7 +3,8 @@ import type { Access } from '../access/access.ts';
 import type { Metrics } from '../metrics.ts';
 import { requestIdOf } from '../request-id.ts';
 import type { Settings } from '../settings.ts';
-import type { Downloads } from './downloads.ts';
+import type { Transfers } from '../transfers/transfers.ts';
+import type { SmallDownloads } from './small-downloads.ts';
 import { SmallFiles, type SmallFile } from './small-files.ts';
 
 /** Headers that make an answer depend on more than the URL. */
@@ -25,14 +26,22 @@ export class FastLane {
   readonly #access: Access;
   readonly #settings: Settings;
   readonly #metrics: Metrics;
-  readonly #downloads: Downloads;
+  readonly #downloads: SmallDownloads;
+  readonly #transfers: Transfers;
   readonly #files = new SmallFiles();
 
-  constructor(options: { access: Access; settings: Settings; metrics: Metrics; downloads: Downloads }) {
+  constructor(options: {
+    access: Access;
+    settings: Settings;
+    metrics: Metrics;
+    downloads: SmallDownloads;
+    transfers: Transfers;
+  }) {
     this.#access = options.access;
     this.#settings = options.settings;
     this.#metrics = options.metrics;
     this.#downloads = options.downloads;
+    this.#transfers = options.transfers;
   }
 
   /** Keeps a file that was just served to an anonymous GET of `url`. */
@@ -50,6 +59,7 @@ export class FastLane {
     if (file.backendId !== this.#settings.current.default_boot_backend_id) return false;
     const client = request.socket.remoteAddress ?? '';
     if (this.#access.admitAnonymous('boot', undefined, client) === null) return false;
+    if (!this.#transfers.tryTake(file.body.length)) return false; // the ordinary way waits for its turn
     file.headers[file.headers.length - 1] = requestIdOf(headers);
     response.writeHead(200, file.headers);
     response.end(file.body, 'latin1');

@@ -14,9 +14,8 @@ import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { OpenFile } from '@holdfast/storage/backend';
 import type { Backends } from '../backends/backends.ts';
 import type { Library } from '../library/library.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Transfers } from '../transfers/transfers.ts';
 import { readWhole, sendBody } from './body.ts';
-import type { Downloads } from './downloads.ts';
 import { etagOf, mediaTypeOf, representationHeaders } from './headers.ts';
 import type { FastLane } from './fast-lane.ts';
 import { SMALL_FILE_BYTES } from './small-files.ts';
@@ -51,8 +50,7 @@ interface Selection {
 export class Serving {
   readonly #library: Library;
   readonly #backends: Backends;
-  readonly #metrics: Metrics;
-  readonly #downloads: Downloads;
+  readonly #transfers: Transfers;
   readonly #logger: Logger;
   readonly #fastLane: FastLane;
   #active = 0;
@@ -60,15 +58,13 @@ export class Serving {
   constructor(options: {
     library: Library;
     backends: Backends;
-    metrics: Metrics;
-    downloads: Downloads;
+    transfers: Transfers;
     logger: Logger;
     fastLane: FastLane;
   }) {
     this.#library = options.library;
     this.#backends = options.backends;
-    this.#metrics = options.metrics;
-    this.#downloads = options.downloads;
+    this.#transfers = options.transfers;
     this.#logger = options.logger;
     this.#fastLane = options.fastLane;
   }
@@ -129,40 +125,25 @@ export class Serving {
       raw.end();
       return;
     }
-    let bytes = 0;
-    this.#metrics.transfersActive.inc();
+    const stream = this.#transfers.open({
+      client,
+      actor: wanted.actor,
+      backendId: wanted.backendId,
+      path: wanted.path,
+      protocol: 'http',
+      size: file.entry.size,
+    });
     try {
-      await sendBody(raw, file, selection, {
-        buffers: buffersFor(this.#active++),
-        onBytes: (sent) => {
-          bytes += sent;
-          this.#metrics.countSent(sent);
-        },
-      });
-      this.#downloads.note({
-        actor: wanted.actor,
-        client,
-        backendId: wanted.backendId,
-        path: wanted.path,
-        bytes,
-      });
+      await sendBody(raw, file, selection, { buffers: buffersFor(this.#active++), stream });
+      stream.close('complete');
     } catch (error) {
       raw.destroy(); // the length was promised: only a cut connection tells the client that this is not all
       const aborted = isHoldfastError(error, 'cancelled');
-      this.#downloads.note({
-        actor: wanted.actor,
-        client,
-        backendId: wanted.backendId,
-        path: wanted.path,
-        bytes,
-        aborted,
-        ...(aborted ? {} : { error }),
-      });
-      if (!aborted)
-        this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
+      stream.close(aborted ? 'aborted' : 'failed', error);
+      if (aborted) return;
+      this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
     } finally {
       this.#active -= 1;
-      this.#metrics.transfersActive.dec();
     }
   }
 }

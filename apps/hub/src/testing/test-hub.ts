@@ -96,6 +96,7 @@ export function hubConfig(config: Partial<HubConfig> & Pick<HubConfig, 'dataDir'
     host: '127.0.0.1',
     port: 0,
     publicUrl: null,
+    tftp: null,
     databaseUrl: `sqlite:${join(config.dataDir, 'holdfast.db')}`,
     adminKey: ADMIN_KEY,
     secretKey: null,

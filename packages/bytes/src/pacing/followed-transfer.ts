@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Ask, PacedTransfer, Pacer } from './pacer-state.ts';
-import { shareOf } from './pacer.ts';
+import { shareOf } from './present-share.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { TransferOutcome, TransferProtocol, TransferView } from './transfer-view.ts';
 import { priorityOf } from './virtual-time.ts';

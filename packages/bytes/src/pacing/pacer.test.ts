@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createPacer } from './pacer-state.ts';
-import { advance, ask, register, shareOf, takeFree, unregister, withdraw } from './pacer.ts';
+import { advance, ask, register, takeFree, unregister, withdraw } from './pacer.ts';
+import { shareOf } from './present-share.ts';
 import { Simulation } from './testing/simulated-senders.ts';
 import type { Sender, SenderSpec } from './testing/simulated-senders.ts';
 import { weightedShares } from './shares.ts';

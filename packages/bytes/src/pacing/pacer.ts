@@ -2,31 +2,18 @@ import { noteCalm, noteWait, review } from './demand.ts';
 import { clientLimit } from './pacer-state.ts';
 import type { Ask, PacedClient, PacedTransfer, Pacer } from './pacer-state.ts';
 import type { ThrottleSettings } from './settings.ts';
-import { TagHeap } from './tag-heap.ts';
+import { clientOf, leave } from './paced-clients.ts';
 import {
   BYTES_PER_MS_OF_MBPS,
   changeLimit,
   fullBucket,
-  isFull,
   isOpen,
   opensAt,
   rateLimit,
+  refill,
 } from './token-bucket.ts';
-import { refill } from './token-bucket.ts';
-import {
-  activate,
-  chargeBlock,
-  clientTime,
-  deactivate,
-  entitlement,
-  startTag,
-  tagClient,
-} from './virtual-time.ts';
+import { activate, chargeBlock, clientTime, deactivate, startTag, tagClient } from './virtual-time.ts';
 
-/** A block is at most so much time of its transfer's share, so that shares are even over short times too. */
-const SHARE_BLOCK_MS = 20;
-/** Unless the budget is smaller: with less, the cost of a block outweighs its bytes. */
-const MIN_SHARED_BLOCK_BYTES = 4096;
 /** Timers and rounding know nothing finer. */
 const MIN_STEP_MS = 0.05;
 
@@ -95,6 +82,18 @@ export function takeFree<A extends Ask>(pacer: Pacer<A>, transfer: PacedTransfer
     if (clientBucket.tokens <= 0) return false;
     clientBucket.tokens -= bytes;
   }
+  pacer.bucket.tokens -= bytes;
+  return true;
+}
+
+/**
+ * Takes bytes out of the budget for something too small to be followed as a transfer. Only while nobody waits and no
+ * limit per client is set: otherwise it has to take its turn like everybody. False: nothing was taken.
+ */
+export function takeUnfollowed(pacer: Pacer<Ask>, bytes: number, now: number): boolean {
+  if (pacer.contended || pacer.clientLimit !== undefined) return false;
+  if (pacer.bucket.tokens <= 0) refill(pacer.bucket, now);
+  if (pacer.bucket.tokens <= 0) return false;
   pacer.bucket.tokens -= bytes;
   return true;
 }
@@ -204,29 +203,6 @@ export function reconfigure(pacer: Pacer<Ask>, settings: ThrottleSettings, now: 
   review(pacer, now);
 }
 
-/** The most bytes that the transfer should ask for next: small enough for an even pace, large when nobody waits. */
-export function blockBytes(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): number {
-  const most = Math.min(pacer.bucket.limit.blockBytes, pacer.clientLimit?.blockBytes ?? Infinity);
-  if (!pacer.contended) return most;
-  const ofShare = Math.floor(
-    (presentShare(pacer, transfer) * SHARE_BLOCK_MS) / Math.max(1, transfer.streams),
-  );
-  return Math.min(most, Math.max(MIN_SHARED_BLOCK_BYTES, ofShare));
-}
-
-/** What the transfer is entitled to now, in bytes per second; less than the budget only while there are others. */
-export function shareOf(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): number {
-  const share = pacer.contended ? presentShare(pacer, transfer) : pacer.bucket.limit.bytesPerMs;
-  return 1000 * Math.min(share, pacer.clientLimit?.bytesPerMs ?? Infinity);
-}
-
-/** Bytes per ms. Many who came since the last review make it less than the level says. */
-function presentShare(pacer: Pacer<Ask>, transfer: PacedTransfer<Ask>): number {
-  const budget = pacer.bucket.limit.bytesPerMs;
-  const rate = entitlement(pacer, transfer);
-  return (budget * rate) / Math.max(budget, pacer.activeShares - transfer.share + rate);
-}
-
 function grant<A extends Ask>(
   pacer: Pacer<A>,
   transfer: PacedTransfer<A>,
@@ -266,48 +242,4 @@ function nextTime(pacer: Pacer<Ask>, now: number): number | null {
   const budgetAt = pacer.ready.size > 0 ? opensAt(pacer.bucket) : Infinity;
   const next = Math.min(budgetAt, pacer.heldBack.peek()?.tag ?? Infinity);
   return next === Infinity ? null : Math.max(next, now + MIN_STEP_MS);
-}
-
-function clientOf<A extends Ask>(pacer: Pacer<A>, name: string, now: number): PacedClient<A> {
-  forgetOne(pacer, now);
-  const known = pacer.clients.get(name);
-  if (known !== undefined) {
-    pacer.leaving.delete(known);
-    return known;
-  }
-  const client: PacedClient<A> = {
-    name,
-    bucket: pacer.clientLimit === undefined ? undefined : fullBucket(pacer.clientLimit, now),
-    transfers: 0,
-    waiting: new TagHeap(),
-    virtualTime: pacer.virtualTime,
-    offset: 0,
-    activeShares: 0,
-    heldBack: false,
-    tag: 0,
-    order: 0,
-    place: -1,
-  };
-  pacer.clients.set(name, client);
-  return client;
-}
-
-/** Forgets a client without transfers, or later when it owes: a new transfer must not free it of its debt. */
-function leave<A extends Ask>(pacer: Pacer<A>, client: PacedClient<A>, now: number): void {
-  if (client.bucket !== undefined) refill(client.bucket, now);
-  if (client.bucket !== undefined && !isFull(client.bucket)) {
-    pacer.leaving.add(client);
-    return;
-  }
-  pacer.leaving.delete(client);
-  pacer.clients.delete(client.name);
-}
-
-/** Looks at one of the clients that leave, in turn. Called for each one that comes, so they do not pile up. */
-function forgetOne(pacer: Pacer<Ask>, now: number): void {
-  for (const client of pacer.leaving) {
-    pacer.leaving.delete(client);
-    leave(pacer, client, now);
-    return;
-  }
 }

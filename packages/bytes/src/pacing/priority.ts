@@ -1,7 +1,7 @@
 /** A transfer with this many bytes to go, or more, has the lowest priority. */
 const LARGE_BYTES = 64 * 1024 * 1024;
-export const LOWEST_PRIORITY = 1;
-export const HIGHEST_PRIORITY = 32;
+const LOWEST_PRIORITY = 1;
+const HIGHEST_PRIORITY = 32;
 
 /**
  * The priority of a transfer: clamp(64 MiB ÷ remaining bytes, 1, 32). It is the weight of its share.

@@ -1,7 +1,8 @@
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { FollowedTransfer, WaitingBlock } from './followed-transfer.ts';
 import type { Pacer } from './pacer-state.ts';
-import { blockBytes, takeFree } from './pacer.ts';
+import { takeFree } from './pacer.ts';
+import { blockBytes } from './present-share.ts';
 import type { PacedStream, StreamOutcome } from './transfer-view.ts';
 
 /** What a stream needs of its throttle. */

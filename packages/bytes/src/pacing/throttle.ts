@@ -5,7 +5,7 @@ import { FollowedTransfer } from './followed-transfer.ts';
 import type { TransferSource, WaitingBlock } from './followed-transfer.ts';
 import { createPacer } from './pacer-state.ts';
 import type { Pacer } from './pacer-state.ts';
-import { advance, ask, reconfigure, register, rest, unregister, withdraw } from './pacer.ts';
+import { advance, ask, reconfigure, register, rest, takeUnfollowed, unregister, withdraw } from './pacer.ts';
 import { checkSettings } from './settings.ts';
 import type { ThrottleSettings } from './settings.ts';
 import { closedStream, ThrottleStream } from './throttle-stream.ts';
@@ -112,6 +112,14 @@ export class Throttle<Meta> implements Disposable {
     transfer.requests += 1;
     if (transfer.requests === 1) this.#options.onStarted?.(transfer.view(this.#pacer, now));
     return stream;
+  }
+
+  /**
+   * Whether so many bytes may go now, counted against the budget but followed by nobody. False while somebody waits:
+   * then open a stream.
+   */
+  tryTake(bytes: number): boolean {
+    return !this.#disposed && takeUnfollowed(this.#pacer, bytes, this.#now());
   }
 
   /** All transfers that are followed, the oldest first; those without streams too, until their lease ends. */
@@ -245,8 +253,9 @@ export class Throttle<Meta> implements Disposable {
 
   #finish(transfer: Transfer<Meta>, last: TransferOutcome, now: number): void {
     transfer.finished = true;
-    const refusal = last.error instanceof HoldfastError ? last.error : closedStream();
-    for (const block of unregister(this.#pacer, transfer.paced, now)) block.settle(now, refusal);
+    for (const block of unregister(this.#pacer, transfer.paced, now)) {
+      block.settle(now, last.error instanceof HoldfastError ? last.error : closedStream());
+    }
     this.#idle.delete(transfer);
     this.#byId.delete(transfer.id);
     if (this.#byKey.get(transfer.key) === transfer) this.#byKey.delete(transfer.key);

@@ -1,6 +1,7 @@
 import { createPacer } from '../pacer-state.ts';
 import type { Ask, PacedTransfer, Pacer } from '../pacer-state.ts';
-import { advance, ask, blockBytes, reconfigure, register, rest, unregister } from '../pacer.ts';
+import { advance, ask, reconfigure, register, rest, unregister } from '../pacer.ts';
+import { blockBytes } from '../present-share.ts';
 import type { ThrottleSettings } from '../settings.ts';
 
 /** How a sender behaves; by default it is endless, of unknown size, and asks again at once. */

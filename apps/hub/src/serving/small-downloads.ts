@@ -14,27 +14,21 @@ interface Download {
   lastAt: number;
   bytes: number;
   requests: number;
-  aborted: number;
-  error: unknown;
 }
 
-export interface DownloadNote {
+interface DownloadNote {
   actor: string;
   client: string;
   backendId: string;
   path: string;
   bytes: number;
-  /** The client went away before the end. */
-  aborted?: boolean;
-  /** The hub could not go on. */
-  error?: unknown;
 }
 
 /**
- * Turns requests into lines of the operation log. A machine that boots an ISO sends thousands of range requests:
- * keyed by (client, path), they become one line.
+ * Small files that were answered from memory, as lines of the operation log: the requests of a client for a file are
+ * one line, until they pause. Following each as a transfer would cost more than answering it.
  */
-export class Downloads implements Disposable {
+export class SmallDownloads implements Disposable {
   readonly #operations: Operations;
   readonly #followed = new Map<string, Download>();
   readonly #timer: NodeJS.Timeout;
@@ -58,16 +52,12 @@ export class Downloads implements Disposable {
         lastAt: 0,
         bytes: 0,
         requests: 0,
-        aborted: 0,
-        error: undefined,
       };
       this.#followed.set(key, download);
     }
     download.lastAt = Date.now();
     download.bytes += note.bytes;
     download.requests += 1;
-    if (note.aborted === true) download.aborted += 1;
-    download.error = note.error;
   }
 
   /** Logs what is still being followed. */
@@ -89,11 +79,11 @@ export class Downloads implements Disposable {
 
   #log(key: string, download: Download): void {
     this.#followed.delete(key);
-    const { client, requests, aborted, bytes, error } = download;
+    const { client, requests, bytes } = download;
     this.#operations.finish(
       { operation: 'download', actor: download.actor, backendId: download.backendId, file: download.path },
       download.startedAt,
-      { bytes, details: { client, requests, aborted }, ...(error === undefined ? {} : { error }) },
+      { bytes, details: { client, protocol: 'http', requests, aborted: 0, waiting_ms: 0 } },
     );
   }
 }
