@@ -29,13 +29,11 @@ async function allowNetworks(networks: string[]): Promise<void> {
 describe('every endpoint', () => {
   it('is one of the kinds tested here', () => {
     expect(closed.length + boot.length).toBeGreaterThan(35);
-    expect(ofAccess((access) => access === 'anonymous').map(([name]) => name).toSorted()).toEqual([
-      'getDocs',
-      'getHealth',
-      'getOpenApi',
-      'getReadiness',
-      'reportInstalled',
-    ]);
+    expect(
+      ofAccess((access) => access === 'anonymous')
+        .map(([name]) => name)
+        .toSorted(),
+    ).toEqual(['getDocs', 'getHealth', 'getOpenApi', 'getReadiness', 'reportInstalled']);
   });
 
   it.each(closed)('%s answers 401 without a credential', async (_, endpoint) => {
@@ -44,10 +42,13 @@ describe('every endpoint', () => {
     expect(await answer.json()).toMatchObject({ code: 'unauthenticated', status: 401 });
   });
 
-  it.each(closed.filter(([, { method }]) => method === 'GET'))('%s answers 401 to HEAD too', async (_, endpoint) => {
-    const answer = await hub.request(targetOf(endpoint, filled), { method: 'HEAD', key: null });
-    expect(answer.status).toBe(401);
-  });
+  it.each(closed.filter(([, { method }]) => method === 'GET'))(
+    '%s answers 401 to HEAD too',
+    async (_, endpoint) => {
+      const answer = await hub.request(targetOf(endpoint, filled), { method: 'HEAD', key: null });
+      expect(answer.status).toBe(401);
+    },
+  );
 
   it.each(scoped)('%s answers 403 to a key with every scope but its own', async (_, endpoint) => {
     const others = scopes.filter((scope) => scope !== endpoint.access && scope !== 'admin');
@@ -57,23 +58,33 @@ describe('every endpoint', () => {
     expect(refused.detail).toContain(endpoint.access);
   });
 
-  it.each(scoped.filter(([, { access }]) => access !== 'admin'))('%s admits a key with its scope alone', async (_, endpoint) => {
-    const { token } = await hub.issueKey({ scopes: [endpoint.access] });
-    const answer = await hub.response(endpoint, { params: filled, key: token });
-    expect([401, 403]).not.toContain(answer.status);
-  });
+  it.each(scoped.filter(([, { access }]) => access !== 'admin'))(
+    '%s admits a key with its scope alone',
+    async (_, endpoint) => {
+      const { token } = await hub.issueKey({ scopes: [endpoint.access] });
+      const answer = await hub.response(endpoint, { params: filled, key: token });
+      expect([401, 403]).not.toContain(answer.status);
+    },
+  );
 
-  it.each(closed.filter(([, { access }]) => access === 'authenticated'))('%s admits any key', async (_, endpoint) => {
-    const { token } = await hub.issueKey({ scopes: ['boot:read'] });
-    const answer = await hub.response(endpoint, { params: filled, key: token });
-    expect([401, 403]).not.toContain(answer.status);
-  });
+  it.each(closed.filter(([, { access }]) => access === 'authenticated'))(
+    '%s admits any key',
+    async (_, endpoint) => {
+      const { token } = await hub.issueKey({ scopes: ['boot:read'] });
+      const answer = await hub.response(endpoint, { params: filled, key: token });
+      expect([401, 403]).not.toContain(answer.status);
+    },
+  );
 });
 
 describe('boot paths', () => {
   it.each(boot)('%s needs no key inside anonymous_boot_networks', async (_, endpoint) => {
     await allowNetworks(['10.0.0.0/8', '127.0.0.0/8']);
-    const answer = await hub.response(endpoint, { params: filled, query: { mac: '52:54:00:00:00:01' }, key: null });
+    const answer = await hub.response(endpoint, {
+      params: filled,
+      query: { mac: '52:54:00:00:00:01' },
+      key: null,
+    });
     expect([401, 403]).not.toContain(answer.status);
   });
 
@@ -89,16 +100,22 @@ describe('boot paths', () => {
       expect(refused.detail).toContain('anonymous_boot_networks');
       for (const scope of ['boot:read', 'files:read']) {
         const { token } = await hub.issueKey({ scopes: [scope] });
-        expect([401, 403]).not.toContain((await hub.response(endpoint, { params: filled, query, key: token })).status);
+        expect([401, 403]).not.toContain(
+          (await hub.response(endpoint, { params: filled, query, key: token })).status,
+        );
       }
       const { token } = await hub.issueKey({ scopes: ['backends:read', 'files:write'] });
-      expect(await hub.refusal(endpoint, { params: filled, query, key: token })).toMatchObject({ code: 'forbidden' });
+      expect(await hub.refusal(endpoint, { params: filled, query, key: token })).toMatchObject({
+        code: 'forbidden',
+      });
     }
   });
 
   it('refuse a wrong key even inside the networks', async () => {
     await allowNetworks(['127.0.0.0/8']);
-    expect(await hub.refusal(endpoints.getFirstScript, { key: 'hf_not-a-key' })).toMatchObject({ code: 'unauthenticated' });
+    expect(await hub.refusal(endpoints.getFirstScript, { key: 'hf_not-a-key' })).toMatchObject({
+      code: 'unauthenticated',
+    });
   });
 
   it('count an IPv4 client on an IPv6 socket as IPv4', async () => {
@@ -133,7 +150,10 @@ describe('a credential', () => {
 
   it('is not taken from the query', async () => {
     const { token } = await hub.issueKey({ scopes: ['files:read'] });
-    const answer = await hub.request(`/api/v1/keys/self?token=${token}&api_key=${token}&access_token=${token}`, { key: null });
+    const answer = await hub.request(
+      `/api/v1/keys/self?token=${token}&api_key=${token}&access_token=${token}`,
+      { key: null },
+    );
     expect(answer.status).toBe(401);
   });
 
@@ -144,7 +164,14 @@ describe('a credential', () => {
   });
 
   it('is asked for whatever the spelling of the path', async () => {
-    for (const target of ['//api/v1/keys', '/api/v1/keys/', '/API/v1/keys', '/api/v1/%6beys', '/api/v1/./keys', '/api/v1/files/../keys']) {
+    for (const target of [
+      '//api/v1/keys',
+      '/api/v1/keys/',
+      '/API/v1/keys',
+      '/api/v1/%6beys',
+      '/api/v1/./keys',
+      '/api/v1/files/../keys',
+    ]) {
       const { status } = await requestRaw(hub.url, 'GET', target);
       expect([401, 404, 422], target).toContain(status);
     }

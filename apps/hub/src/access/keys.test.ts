@@ -35,7 +35,11 @@ describe('an issued key', () => {
   it('stops working the moment it expires', async () => {
     const now = Date.now();
     vi.useFakeTimers({ toFake: ['Date'], now });
-    const body = { name: 'an hour', scopes: ['files:read'], expires_at: new Date(now + HOUR_MS).toISOString() };
+    const body = {
+      name: 'an hour',
+      scopes: ['files:read'],
+      expires_at: new Date(now + HOUR_MS).toISOString(),
+    };
     const { data } = await hub.call(endpoints.createKey, { body });
     vi.setSystemTime(now + HOUR_MS - 1);
     expect(await statusOf(data.token)).toBe(200);
@@ -50,7 +54,9 @@ describe('an issued key', () => {
     expect(before.data.last_used_at).toBeNull();
     await statusOf(token);
     const after = await hub.call(endpoints.getKey, { params: { id } });
-    expect(Date.parse(after.data.last_used_at ?? '')).toBeGreaterThanOrEqual(Date.parse(after.data.created_at));
+    expect(Date.parse(after.data.last_used_at ?? '')).toBeGreaterThanOrEqual(
+      Date.parse(after.data.created_at),
+    );
   });
 
   it.each([
@@ -69,7 +75,12 @@ describe('an issued key', () => {
 
   it('limited to a backend goes with it', async () => {
     const root = `${hub.dataDir}/another`;
-    const { row } = await hub.context.backends.create({ name: 'another', type: 'local', config: { root }, createRoot: true });
+    const { row } = await hub.context.backends.create({
+      name: 'another',
+      type: 'local',
+      config: { root },
+      createRoot: true,
+    });
     const { token } = await hub.issueKey({ scopes: ['files:read'], backend_id: row.id });
     expect(await statusOf(token)).toBe(200);
     await hub.call(endpoints.deleteBackend, { params: { id: row.id } });
@@ -97,7 +108,9 @@ describe('a token', () => {
       expect(text).not.toContain(hashOf(token));
     }
     const files = (await readdir(hub.dataDir)).filter((name) => name.startsWith('holdfast.db'));
-    const database = Buffer.concat(await Promise.all(files.map((name) => readFile(`${hub.dataDir}/${name}`))));
+    const database = Buffer.concat(
+      await Promise.all(files.map((name) => readFile(`${hub.dataDir}/${name}`))),
+    );
     expect(database.includes(hashOf(token))).toBe(true);
     expect(database.includes(token)).toBe(false);
     expect(database.includes(ADMIN_KEY)).toBe(false);
@@ -130,11 +143,17 @@ describe('the last administrator', () => {
     const admin = own.context.generatedAdminKey ?? '';
     const now = Date.now();
     vi.useFakeTimers({ toFake: ['Date'], now });
-    const body = { name: 'for an hour', scopes: ['admin'], expires_at: new Date(now + HOUR_MS).toISOString() };
+    const body = {
+      name: 'for an hour',
+      scopes: ['admin'],
+      expires_at: new Date(now + HOUR_MS).toISOString(),
+    };
     await own.call(endpoints.createKey, { body, key: admin });
     vi.setSystemTime(now + HOUR_MS);
     const { data: self } = await own.call(endpoints.getOwnKey, { key: admin });
-    expect(await own.refusal(endpoints.revokeKey, { params: { id: self.id }, key: admin })).toMatchObject({ code: 'conflict' });
+    expect(await own.refusal(endpoints.revokeKey, { params: { id: self.id }, key: admin })).toMatchObject({
+      code: 'conflict',
+    });
   });
 });
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Backend } from '@holdfast/contract/backends';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { openEvents } from '../testing/event-client.ts';
-import { startTestHub, targetOf, type TestHub } from '../testing/test-hub.ts';
+import { startTestHub, statusesOf, targetOf, type TestHub } from '../testing/test-hub.ts';
 
 let hub: TestHub;
 let params: { id: string };
@@ -36,7 +36,12 @@ async function backendMetrics(): Promise<string[]> {
 describe('a new backend', () => {
   it('is online at once and listed by name', async () => {
     const made = await create('archive', await makeFolder('archive'));
-    expect(made).toMatchObject({ status: 'online', status_message: null, type: 'local', mount_point: join(hub.dataDir, 'archive') });
+    expect(made).toMatchObject({
+      status: 'online',
+      status_message: null,
+      type: 'local',
+      mount_point: join(hub.dataDir, 'archive'),
+    });
     expect(made.stats.total_bytes).toBeGreaterThan(0);
     await create('zoo', await makeFolder('zoo'));
     const { data, total } = await hub.call(endpoints.listBackends);
@@ -59,7 +64,10 @@ describe('a new backend', () => {
   });
 
   it.each([['relative/path'], ['./data'], [''], ['/'], ['/a\0b']])('is refused the root %j', async (root) => {
-    expect(await refusedRoot(root)).toMatchObject({ code: 'validation_failed', errors: [{ field: 'config.root' }] });
+    expect(await refusedRoot(root)).toMatchObject({
+      code: 'validation_failed',
+      errors: [{ field: 'config.root' }],
+    });
   });
 
   it('is refused a volume that another backend has, by whatever path', async () => {
@@ -75,10 +83,12 @@ describe('a new backend', () => {
     const root = await makeFolder('wanted');
     const answers = await Promise.all(
       Array.from({ length: 4 }, (_, index) =>
-        hub.response(endpoints.createBackend, { body: { name: `wanted ${index}`, type: 'local', config: { root } } }),
+        hub.response(endpoints.createBackend, {
+          body: { name: `wanted ${index}`, type: 'local', config: { root } },
+        }),
       ),
     );
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 409, 409, 409]);
+    expect(statusesOf(answers)).toEqual([201, 409, 409, 409]);
     expect((await hub.call(endpoints.listBackends)).total).toBe(2);
   });
 
@@ -102,8 +112,12 @@ describe('a changed backend', () => {
     expect(data).toMatchObject({ name: 'renamed', status: 'online' });
     expect(await backendMetrics()).toEqual(['holdfast_backend_up{backend="renamed"} 1']);
     await create('other', await makeFolder('other'));
-    expect(await hub.refusal(endpoints.updateBackend, { params, body: { name: 'other' } })).toMatchObject({ code: 'name_taken' });
-    expect((await hub.call(endpoints.updateBackend, { params, body: { name: 'renamed' } })).data.name).toBe('renamed');
+    expect(await hub.refusal(endpoints.updateBackend, { params, body: { name: 'other' } })).toMatchObject({
+      code: 'name_taken',
+    });
+    expect((await hub.call(endpoints.updateBackend, { params, body: { name: 'renamed' } })).data.name).toBe(
+      'renamed',
+    );
   });
 
   it('follows its volume to another root, and its checksums stay', async () => {
@@ -130,8 +144,15 @@ describe('a changed backend', () => {
   });
 
   it('is refused unknown fields and roots, by name', async () => {
-    const bodies = [{ type: 'nfs' }, { config: { path: '/x' } }, { config: { root: 'relative' } }, { config: { root: '/not/there' } }];
-    const refused = await Promise.all(bodies.map((body) => hub.refusal(endpoints.updateBackend, { params, body })));
+    const bodies = [
+      { type: 'nfs' },
+      { config: { path: '/x' } },
+      { config: { root: 'relative' } },
+      { config: { root: '/not/there' } },
+    ];
+    const refused = await Promise.all(
+      bodies.map((body) => hub.refusal(endpoints.updateBackend, { params, body })),
+    );
     const fields = refused.map(({ errors }) => errors?.map(({ field }) => field));
     expect(fields).toEqual([['type'], ['config.path'], ['config.root'], ['config.root']]);
   });
@@ -157,7 +178,12 @@ describe('deleting a backend', () => {
 
   it('forgets it for good: no id, no metric, and no new default after a restart', async () => {
     await hub.call(endpoints.deleteBackend, { params, query: { force: true } });
-    for (const endpoint of [endpoints.getBackend, endpoints.deleteBackend, endpoints.testBackend, endpoints.listFiles]) {
+    for (const endpoint of [
+      endpoints.getBackend,
+      endpoints.deleteBackend,
+      endpoints.testBackend,
+      endpoints.listFiles,
+    ]) {
       expect(await hub.refusal(endpoint, { params })).toMatchObject({ code: 'backend_not_found' });
     }
     expect(await backendMetrics()).toEqual([]);
@@ -182,38 +208,56 @@ describe('a backend whose root is gone', () => {
       list: hub.response(endpoints.listFiles, { params }),
       download: hub.response(endpoints.downloadFile, { params, query: { path: '/a' } }),
       boot: hub.request('/api/v1/files/a', { key: null }), // it has been read so often that it is in memory
-      upload: hub.request(targetOf(endpoints.uploadFile, params, { path: '/deep/new' }), { method: 'POST', body: 'x' }),
+      upload: hub.request(targetOf(endpoints.uploadFile, params, { path: '/deep/new' }), {
+        method: 'POST',
+        body: 'x',
+      }),
       delete: hub.response(endpoints.deleteFile, { params, query: { path: '/a' } }),
       move: hub.response(endpoints.moveFile, { params, body: paths }),
       copy: hub.response(endpoints.copyFile, { params, body: paths }),
       folder: hub.response(endpoints.createFolder, { params, body: { path: '/folder' } }),
       verify: hub.response(endpoints.verifyFiles, { params, body: { path: '/' } }),
     };
-    return Object.fromEntries(await Promise.all(Object.entries(calls).map(async ([name, call]) => [name, (await call).status] as const)));
+    return Object.fromEntries(
+      await Promise.all(
+        Object.entries(calls).map(async ([name, call]) => [name, (await call).status] as const),
+      ),
+    );
   }
 
   it('answers 503 everywhere, makes nothing, says so as an event, and comes back', async () => {
     await hub.upload('/a', 'a');
-    for (let reads = 0; reads < 3; reads++) expect((await hub.request('/api/v1/files/a', { key: null })).status).toBe(200);
+    for (let reads = 0; reads < 3; reads++)
+      expect((await hub.request('/api/v1/files/a', { key: null })).status).toBe(200);
     await using client = await openEvents(hub, { types: 'backend.status' });
     await rename(hub.root, `${hub.root}.away`);
     const { list, ...others } = await statuses();
-    expect({ list, ...others }).toEqual(Object.fromEntries(Object.keys({ list, ...others }).map((name) => [name, 503])));
+    expect({ list, ...others }).toEqual(
+      Object.fromEntries(Object.keys({ list, ...others }).map((name) => [name, 503])),
+    );
     expect(await readdir(hub.dataDir)).not.toContain('files');
     const batch = await hub.call(endpoints.deleteFiles, { params, body: { paths: ['/a'] } });
     expect(batch.data.failed).toMatchObject([{ path: '/a', code: 'backend_unavailable' }]);
 
     const { data: tested } = await hub.call(endpoints.testBackend, { params });
     expect(tested.success).toBe(false);
-    expect(tested.checks.map(({ name, ok }) => [name, ok])).toEqual(['root', 'volume', 'list', 'write', 'read', 'remove'].map((name) => [name, false]));
-    expect(await client.firstOf('backend.status')).toMatchObject({ backend_id: params.id, status: 'offline' });
+    expect(tested.checks.map(({ name, ok }) => [name, ok])).toEqual(
+      ['root', 'volume', 'list', 'write', 'read', 'remove'].map((name) => [name, false]),
+    );
+    expect(await client.firstOf('backend.status')).toMatchObject({
+      backend_id: params.id,
+      status: 'offline',
+    });
     expect((await hub.request('/readyz')).status).toBe(503);
     const { data: shown } = await hub.call(endpoints.getBackend, { params });
     expect(shown.status).toBe('offline');
     expect(shown.status_message).toContain(hub.root);
 
     await rename(`${hub.root}.away`, hub.root);
-    expect((await hub.call(endpoints.testBackend, { params })).data).toMatchObject({ success: true, message: 'All checks passed.' });
+    expect((await hub.call(endpoints.testBackend, { params })).data).toMatchObject({
+      success: true,
+      message: 'All checks passed.',
+    });
     await client.first((event) => event.type === 'backend.status' && event.status === 'online');
     expect((await hub.request('/readyz')).status).toBe(200);
     expect(await (await hub.request('/api/v1/files/a')).text()).toBe('a');

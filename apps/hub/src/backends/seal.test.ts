@@ -34,7 +34,9 @@ describe('a sealed secret', () => {
       fc.property(fc.nat(bytes.length * 8 - 1), (bit) => {
         const changed = Buffer.from(bytes);
         changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-        expect(() => unseal(key, 'backend:1', `v1.${changed.toString('base64url')}`)).toThrow('cannot be opened');
+        expect(() => unseal(key, 'backend:1', `v1.${changed.toString('base64url')}`)).toThrow(
+          'cannot be opened',
+        );
       }),
     );
   });
@@ -62,6 +64,8 @@ describe('the secret fields of a configuration', () => {
   });
 
   it('are never kept open in another type either', () => {
-    expect(splitSecrets({ password: { nested: 'hidden' }, token: 5 }, ['password', 'token']).open).toEqual({});
+    expect(splitSecrets({ password: { nested: 'hidden' }, token: 5 }, ['password', 'token']).open).toEqual(
+      {},
+    );
   });
 });

@@ -45,6 +45,7 @@ describe('the configuration', () => {
       databaseUrl: `sqlite:${folder.join('data/holdfast.db')}`,
       adminKey: null,
       secretKey: null,
+      tftp: null,
       tls: null,
       logLevel: 'info',
     });
@@ -184,7 +185,7 @@ describe('a refused setting', () => {
     expect(text).toMatch(/HOLDFAST_PORT: .*; HOLDFAST_LOG_LEVEL: /);
   });
 
-  it.each([[{ HOLDFAST_TLS_CERT: 'c.pem' } as Record<string, string>], [{ HOLDFAST_TLS_KEY: 'k.pem' }]])(
+  it.each<[Record<string, string>]>([[{ HOLDFAST_TLS_CERT: 'c.pem' }], [{ HOLDFAST_TLS_KEY: 'k.pem' }]])(
     'is half of the TLS pair: %j',
     async (env) => {
       expect(await problemsOf({ env })).toContain('HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together');

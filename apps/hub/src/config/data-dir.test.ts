@@ -53,20 +53,26 @@ describe('the data directory', () => {
   it('is taken over from a process that has died', async () => {
     const { stdout } = await runProcess('sh', ['-c', 'echo $$']);
     await writeFile(folder.join('hub.pid'), `${stdout.trim()} 12345`);
-    takeDataDir(folder.path)[Symbol.dispose]();
+    using taken = takeDataDir(folder.path);
+    expect(await readFile(folder.join('hub.pid'), 'utf8')).toMatch(new RegExp(`^${process.pid} `));
+    expect(taken.path).toBe(folder.path);
   });
 
   it('is taken over when the pid has gone to another process meanwhile', async () => {
     await using other = await startProcess('sleep', ['infinity']);
     await writeFile(folder.join('hub.pid'), `${other.pid} 1`);
-    takeDataDir(folder.path)[Symbol.dispose]();
+    using taken = takeDataDir(folder.path);
+    expect(await readFile(folder.join('hub.pid'), 'utf8')).toMatch(new RegExp(`^${process.pid} `));
+    expect(taken.path).toBe(folder.path);
   });
 
   it.each(['', ' ', '0', '-1', 'nonsense', '0 0'])(
     'is taken over from a pid file that a power cut has left as %j',
     async (text) => {
       await writeFile(folder.join('hub.pid'), text);
-      takeDataDir(folder.path)[Symbol.dispose]();
+      using taken = takeDataDir(folder.path);
+      expect(await readFile(folder.join('hub.pid'), 'utf8')).toMatch(new RegExp(`^${process.pid} `));
+      expect(taken.path).toBe(folder.path);
     },
   );
 

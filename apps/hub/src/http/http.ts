@@ -145,6 +145,7 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="holdfast"';
   if ((problem.status === 503 || problem.status === 429) && !raw.hasHeader('Retry-After'))
     headers['Retry-After'] = '5';
+  if (problem.status === 405) headers['Allow'] = methodsOf(pathOf(request)).join(', ');
   reply.hijack();
   raw.writeHead(problem.status, headers);
   raw.end(request.method === 'HEAD' ? undefined : body);
@@ -179,8 +180,12 @@ function normalise(error: unknown): unknown {
   return error;
 }
 
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?')[0] ?? '';
+}
+
 function notFound(request: FastifyRequest): HoldfastError {
-  const path = request.url.split('?')[0] ?? '';
+  const path = pathOf(request);
   const methods = methodsOf(path);
   if (methods.length > 0) {
     return new HoldfastError(
@@ -202,10 +207,24 @@ function singleSlashes(request: { url?: string }): string {
 
 /** Uploads may take hours: no time limit on a whole request; bodies have an idle guard of their own. */
 function createServer(tls: HttpOptions['tls'], handler: RequestListener): Server {
-  const server = tls === null ? createPlainServer(handler) : createTlsServer(readTls(tls), handler);
+  const server = tls === null ? createPlainServer(handler) : createSecureServer(tls, handler);
   server.requestTimeout = 0;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return server;
+}
+
+function createSecureServer(files: { certFile: string; keyFile: string }, handler: RequestListener): Server {
+  const pem = readTls(files);
+  try {
+    return createTlsServer(pem, handler);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new HoldfastError(
+      'validation_failed',
+      `The TLS certificate ${files.certFile} and key ${files.keyFile} do not work together: ${reason}`,
+      { cause: error },
+    );
+  }
 }
 
 function readTls(files: { certFile: string; keyFile: string }): { cert: Buffer; key: Buffer } {

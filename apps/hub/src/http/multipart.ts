@@ -41,38 +41,34 @@ async function formFile(request: IncomingMessage, contentType: string): Promise<
   }
   const body = Readable.from(readBody(request), { objectMode: false });
   return new Promise((resolve, reject) => {
-    let found = false;
-    const refuse = (error: unknown): void => {
+    let found: BusboyFileStream | undefined;
+    let failure: unknown;
+    const fail = (error: unknown): void => {
+      failure ??= error;
       body.destroy();
-      reject(
-        error instanceof HoldfastError
-          ? error
-          : new HoldfastError('invalid_request', 'The multipart body is malformed or ended early.', {
-              cause: error,
-            }),
-      );
+      found?.destroy(asIncomplete(failure));
+      reject(asIncomplete(failure));
     };
-    form.on('file', (field, stream) => {
-      if (field !== 'file' || found) {
-        stream.resume();
+    form.on('file', (field, part) => {
+      // Heard even while nobody reads the part: an unheard error would end the process.
+      part.on('error', fail);
+      if (field !== 'file' || found !== undefined) {
+        part.resume();
         return;
       }
-      found = true;
-      resolve(partBytes(stream, body, form));
+      found = part;
+      resolve(partBytes(part, () => failure));
     });
     form.once('finish', () => {
-      if (!found)
-        reject(
-          new HoldfastError('invalid_request', 'The form has no part named "file".', {
-            errors: [{ field: 'file', message: 'is required' }],
-          }),
-        );
+      if (found !== undefined) return;
+      reject(
+        new HoldfastError('invalid_request', 'The form has no part named "file".', {
+          errors: [{ field: 'file', message: 'is required' }],
+        }),
+      );
     });
-    form.once('error', refuse);
-    body.once('error', (error) => {
-      refuse(error);
-      form.destroy();
-    });
+    form.on('error', fail);
+    body.on('error', fail);
     body.pipe(form);
   });
 }
@@ -80,22 +76,14 @@ async function formFile(request: IncomingMessage, contentType: string): Promise<
 /** The bytes of the part; a part whose closing boundary never arrives is an error, so that a cut form never looks complete. */
 async function* partBytes(
   part: BusboyFileStream,
-  body: Readable,
-  form: BusboyInstance,
+  failure: () => unknown,
 ): AsyncGenerator<Uint8Array, void, void> {
-  let failure: unknown;
-  const fail = (error: unknown): void => {
-    failure ??= error;
-    part.destroy(error instanceof Error ? error : new Error(String(error)));
-  };
-  body.once('error', fail);
-  form.once('error', fail);
   try {
     for await (const chunk of part) if (Buffer.isBuffer(chunk)) yield chunk;
   } catch (error) {
-    throw asIncomplete(failure ?? error);
+    throw asIncomplete(failure() ?? error);
   }
-  if (failure !== undefined) throw asIncomplete(failure);
+  if (failure() !== undefined) throw asIncomplete(failure());
 }
 
 function asIncomplete(error: unknown): HoldfastError {

@@ -20,7 +20,10 @@ function record(path: string): Promise<ChecksumRecord | null> {
 }
 
 async function entry(path: string): Promise<StorageFile | undefined> {
-  const { data } = await hub.call(endpoints.listFiles, { params, query: { path: path.slice(0, path.lastIndexOf('/')) || '/' } });
+  const { data } = await hub.call(endpoints.listFiles, {
+    params,
+    query: { path: path.slice(0, path.lastIndexOf('/')) || '/' },
+  });
   return data.files.find((file) => file.path === path);
 }
 
@@ -44,7 +47,10 @@ describe('a checksum record', () => {
   it('follows a move, without the file being read again', async () => {
     await hub.upload('/move/a', 'moved');
     const before = await hashedBytes();
-    await hub.call(endpoints.moveFile, { params, body: { source_path: '/move/a', destination_path: '/move/b' } });
+    await hub.call(endpoints.moveFile, {
+      params,
+      body: { source_path: '/move/a', destination_path: '/move/b' },
+    });
     expect(await record('/move/a')).toBeNull();
     const answer = await get('/move/b');
     expect(answer.headers.get('etag')).toBe(`"sha256:${sha256Hex('moved')}"`);
@@ -54,7 +60,10 @@ describe('a checksum record', () => {
   it('follows the move of a folder, however deep, and no further', async () => {
     for (const path of ['/tree/a', '/tree/b/c', '/tree/b/d/e', '/tree-2/a']) await hub.upload(path, path);
     const before = await hashedBytes();
-    await hub.call(endpoints.moveFile, { params, body: { source_path: '/tree', destination_path: '/grown' } });
+    await hub.call(endpoints.moveFile, {
+      params,
+      body: { source_path: '/tree', destination_path: '/grown' },
+    });
     for (const path of ['/a', '/b/c', '/b/d/e']) {
       expect(await record(`/tree${path}`)).toBeNull();
       expect((await entry(`/grown${path}`))?.checksum_sha256).toBe(sha256Hex(`/tree${path}`));
@@ -73,7 +82,10 @@ describe('a checksum record', () => {
 
   it('is made for a copy, and new for an overwrite', async () => {
     await hub.upload('/copied/a', 'one');
-    await hub.call(endpoints.copyFile, { params, body: { source_path: '/copied/a', destination_path: '/copied/b' } });
+    await hub.call(endpoints.copyFile, {
+      params,
+      body: { source_path: '/copied/a', destination_path: '/copied/b' },
+    });
     await hub.upload('/copied/a', 'two');
     expect((await record('/copied/a'))?.sha256).toBe(sha256Hex('two'));
     expect((await record('/copied/b'))?.sha256).toBe(sha256Hex('one'));
@@ -136,7 +148,9 @@ describe('a file changed behind the hub, of the same size and time', () => {
     const ranged = await get('/swapped/range', { 'if-range': formerTag, range: 'bytes=0-3' });
     expect(ranged.status).toBe(200);
     expect((await get('/swapped/range', { 'if-match': formerTag })).status).toBe(412);
-    expect((await get('/swapped/range', {}, 'HEAD')).headers.get('x-checksum-sha256')).toBe(sha256Hex(latter));
+    expect((await get('/swapped/range', {}, 'HEAD')).headers.get('x-checksum-sha256')).toBe(
+      sha256Hex(latter),
+    );
   });
 
   it('is listed without the old digest', async () => {
@@ -146,13 +160,18 @@ describe('a file changed behind the hub, of the same size and time', () => {
 
   it('does not take its old digest along in a move', async () => {
     await prepare('/swapped/move');
-    await hub.call(endpoints.moveFile, { params, body: { source_path: '/swapped/move', destination_path: '/swapped/moved' } });
+    await hub.call(endpoints.moveFile, {
+      params,
+      body: { source_path: '/swapped/move', destination_path: '/swapped/moved' },
+    });
     expect((await get('/swapped/moved')).headers.get('x-checksum-sha256')).toBe(sha256Hex(latter));
   });
 
   it('is not replaced by a writer who has read the old one', async () => {
     await prepare('/swapped/if-match');
-    await expect(hub.upload('/swapped/if-match', 'x', { 'if-match': formerTag })).rejects.toThrow('precondition_failed');
+    await expect(hub.upload('/swapped/if-match', 'x', { 'if-match': formerTag })).rejects.toThrow(
+      'precondition_failed',
+    );
   });
 });
 
@@ -164,7 +183,9 @@ describe('a file that was there before the hub', () => {
     expect((await entry('/found/file'))?.checksum_sha256).toBeNull();
     const before = await hashedBytes();
     const answers = await Promise.all(Array.from({ length: 6 }, () => get('/found/file', {}, 'HEAD')));
-    expect(new Set(answers.map(({ headers }) => headers.get('x-checksum-sha256')))).toEqual(new Set([sha256Hex(bytes)]));
+    expect(new Set(answers.map(({ headers }) => headers.get('x-checksum-sha256')))).toEqual(
+      new Set([sha256Hex(bytes)]),
+    );
     expect(await hashedBytes()).toBe(before + bytes.length);
     expect((await entry('/found/file'))?.checksum_sha256).toBe(sha256Hex(bytes));
   });
@@ -177,7 +198,8 @@ describe('a file that was there before the hub', () => {
     const first = await get('/large', {}, 'HEAD');
     expect(first.status).toBe(200);
     expect(first.headers.get('content-length')).toBe(String(size));
-    for (const name of ['etag', 'x-checksum-sha256', 'repr-digest', 'digest']) expect(first.headers.get(name), name).toBeNull();
+    for (const name of ['etag', 'x-checksum-sha256', 'repr-digest', 'digest'])
+      expect(first.headers.get(name), name).toBeNull();
     const known = await vi.waitUntil(() => record('/large'), { timeout: 25_000, interval: 20 });
     expect((await get('/large', {}, 'HEAD')).headers.get('x-checksum-sha256')).toBe(known.sha256);
     expect(known.sha256).toBe(sha256Hex(Buffer.alloc(size)));
@@ -205,7 +227,9 @@ describe('a copy of a file that rotted', () => {
     if (good === null) throw new Error('the upload has left no record');
     await hub.context.catalog.checksums.put({ ...good, sha256: sha256Hex('sound') });
     const body = { source_path: '/rotten/a', destination_path: '/rotten/b' };
-    expect(await hub.refusal(endpoints.copyFile, { params, body })).toMatchObject({ code: 'checksum_mismatch' });
+    expect(await hub.refusal(endpoints.copyFile, { params, body })).toMatchObject({
+      code: 'checksum_mismatch',
+    });
     const copied = await record(parseBackendPath('/rotten/b'));
     expect(copied?.sha256).not.toBe(sha256Hex('sound'));
   });

@@ -7,7 +7,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EMPTY_SHA256, sha256Hex } from '@holdfast/bytes/sha256';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { sendRaw } from '@holdfast/test-support/raw-http';
-import { ADMIN_KEY, problemOf, startTestHub, targetOf, type TestHub } from '../testing/test-hub.ts';
+import {
+  ADMIN_KEY,
+  problemOf,
+  startTestHub,
+  statusesOf,
+  targetOf,
+  type TestHub,
+} from '../testing/test-hub.ts';
 
 const before = 'the file as it was';
 
@@ -24,12 +31,19 @@ function target(path: string): string {
   return targetOf(endpoints.uploadFile, { id: hub.backendId }, { path });
 }
 
-function post(path: string, body: RequestInit['body'], headers: Record<string, string> = {}): Promise<Response> {
+function post(
+  path: string,
+  body: RequestInit['body'],
+  headers: Record<string, string> = {},
+): Promise<Response> {
   return hub.request(target(path), { method: 'POST', body, headers, duplex: 'half' });
 }
 
 async function bytesOf(path: string): Promise<Buffer> {
-  const answer = await hub.response(endpoints.downloadFile, { params: { id: hub.backendId }, query: { path } });
+  const answer = await hub.response(endpoints.downloadFile, {
+    params: { id: hub.backendId },
+    query: { path },
+  });
   const bytes = Buffer.from(await answer.arrayBuffer());
   expect(answer.headers.get('x-checksum-sha256')).toBe(sha256Hex(bytes));
   return bytes;
@@ -46,7 +60,9 @@ describe('an upload', () => {
   it('of raw bytes answers 201 when the file is new, 200 when it replaces one', async () => {
     const first = await post('/raw/deep/in/folders', big);
     expect(first.status).toBe(201);
-    expect(await first.json()).toMatchObject({ data: { size: big.length, checksum_sha256: sha256Hex(big), name: 'folders' } });
+    expect(await first.json()).toMatchObject({
+      data: { size: big.length, checksum_sha256: sha256Hex(big), name: 'folders' },
+    });
     expect((await post('/raw/deep/in/folders', 'other')).status).toBe(200);
     expect(String(await bytesOf('/raw/deep/in/folders'))).toBe('other');
   });
@@ -64,13 +80,18 @@ describe('an upload', () => {
     const form = new FormData();
     form.set('upload', new Blob(['x']), 'x');
     const refused = await problemOf(await post('/kept', form));
-    expect(refused).toMatchObject({ code: 'invalid_request', errors: [{ field: 'file', message: 'is required' }] });
+    expect(refused).toMatchObject({
+      code: 'invalid_request',
+      errors: [{ field: 'file', message: 'is required' }],
+    });
     await expectUntouched();
   });
 
   it('of a form whose boundary never ends is refused', async () => {
     const body = '--edge\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf of the byt';
-    const refused = await problemOf(await post('/kept', body, { 'content-type': 'multipart/form-data; boundary=edge' }));
+    const refused = await problemOf(
+      await post('/kept', body, { 'content-type': 'multipart/form-data; boundary=edge' }),
+    );
     expect(refused.status).toBe(400);
     await expectUntouched();
   });
@@ -88,7 +109,12 @@ describe('an upload', () => {
   });
 
   it('without a body at all is refused with 411', async () => {
-    const lines = [`POST ${target('/kept')} HTTP/1.1`, 'Host: hub', 'Connection: close', `Authorization: Bearer ${ADMIN_KEY}`];
+    const lines = [
+      `POST ${target('/kept')} HTTP/1.1`,
+      'Host: hub',
+      'Connection: close',
+      `Authorization: Bearer ${ADMIN_KEY}`,
+    ];
     const answer = await sendRaw({ url: hub.url, lines });
     expect(answer.status).toBe(411);
     await expectUntouched();
@@ -135,10 +161,13 @@ describe('a conditional upload', () => {
 
   it('with If-None-Match: * lets one of eight writers make the file', async () => {
     const texts = Array.from({ length: 8 }, (_, index) => `writer ${index}`);
-    const answers = await Promise.all(texts.map((text) => post('/raced/new', text, { 'if-none-match': '*' })));
-    const statuses = answers.map(({ status }) => status);
-    expect(statuses.toSorted()).toEqual([201, 412, 412, 412, 412, 412, 412, 412]);
-    expect(String(await bytesOf('/raced/new'))).toBe(texts[statuses.indexOf(201)]);
+    const answers = await Promise.all(
+      texts.map((text) => post('/raced/new', text, { 'if-none-match': '*' })),
+    );
+    expect(statusesOf(answers)).toEqual([201, 412, 412, 412, 412, 412, 412, 412]);
+    expect(String(await bytesOf('/raced/new'))).toBe(
+      texts[answers.findIndex(({ status }) => status === 201)],
+    );
   });
 
   it('with If-Match lets one of eight writers replace the version that all have read', async () => {
@@ -146,9 +175,10 @@ describe('a conditional upload', () => {
     const texts = Array.from({ length: 8 }, (_, index) => `writer ${index}`);
     const condition = { 'if-match': `"sha256:${sha256Hex(before)}"` };
     const answers = await Promise.all(texts.map((text) => post('/raced/old', text, condition)));
-    const statuses = answers.map(({ status }) => status);
-    expect(statuses.toSorted()).toEqual([200, 412, 412, 412, 412, 412, 412, 412]);
-    expect(String(await bytesOf('/raced/old'))).toBe(texts[statuses.indexOf(200)]);
+    expect(statusesOf(answers)).toEqual([200, 412, 412, 412, 412, 412, 412, 412]);
+    expect(String(await bytesOf('/raced/old'))).toBe(
+      texts[answers.findIndex(({ status }) => status === 200)],
+    );
   });
 
   it.each([
@@ -173,11 +203,14 @@ describe('a conditional upload', () => {
 
 describe('a body that is cut', () => {
   function startUpload(headers: Record<string, string>): ClientRequest {
-    return httpRequest(hub.url + target('/kept'), { method: 'POST', headers: { authorization: `Bearer ${ADMIN_KEY}`, ...headers } });
+    return httpRequest(hub.url + target('/kept'), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, ...headers },
+    });
   }
 
-  it.each([
-    ['short of its Content-Length', { 'content-length': '1000000' } as Record<string, string>],
+  it.each<[string, Record<string, string>]>([
+    ['short of its Content-Length', { 'content-length': '1000000' }],
     ['in the middle of its chunks', { 'transfer-encoding': 'chunked' }],
     ['in a form', { 'content-type': 'multipart/form-data; boundary=edge', 'transfer-encoding': 'chunked' }],
   ])('%s leaves the old file and is logged as failed', async (_, headers) => {
@@ -194,7 +227,9 @@ describe('a body that is cut', () => {
     upload.flushHeaders();
     await once(upload, 'continue'); // the hub reads the body from now on
     const form = '--edge\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n';
-    await new Promise((resolve) => upload.write(headers['content-type'] === undefined ? 'some' : `${form}some`, resolve));
+    await new Promise((resolve) =>
+      upload.write(headers['content-type'] === undefined ? 'some' : `${form}some`, resolve),
+    );
     upload.destroy();
     expect(['incomplete_body', 'cancelled']).toContain(await failed);
     await expectUntouched();
@@ -219,10 +254,26 @@ describe('a client that waits for 100 Continue', () => {
   it.each([
     ['without a key', [], '/kept', 401],
     ['with a bad path', [`Authorization: Bearer ${ADMIN_KEY}`], '/..', 422],
-    ['with a malformed checksum', [`Authorization: Bearer ${ADMIN_KEY}`, 'X-Expected-Checksum-SHA256: abc'], '/kept', 400],
-    ['with a condition that means nothing', [`Authorization: Bearer ${ADMIN_KEY}`, 'If-None-Match: "x"'], '/kept', 400],
+    [
+      'with a malformed checksum',
+      [`Authorization: Bearer ${ADMIN_KEY}`, 'X-Expected-Checksum-SHA256: abc'],
+      '/kept',
+      400,
+    ],
+    [
+      'with a condition that means nothing',
+      [`Authorization: Bearer ${ADMIN_KEY}`, 'If-None-Match: "x"'],
+      '/kept',
+      400,
+    ],
   ])('is refused at once %s', async (_, headers, path, status) => {
-    const lines = [`POST ${target(path)} HTTP/1.1`, 'Host: hub', 'Expect: 100-continue', 'Content-Length: 1000000', ...headers];
+    const lines = [
+      `POST ${target(path)} HTTP/1.1`,
+      'Host: hub',
+      'Expect: 100-continue',
+      'Content-Length: 1000000',
+      ...headers,
+    ];
     const answer = await sendRaw({ url: hub.url, lines });
     expect(answer.statusLine).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(answer.raw.toString('latin1')).not.toContain('100 Continue');

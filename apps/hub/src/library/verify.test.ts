@@ -16,7 +16,10 @@ beforeAll(async () => {
 });
 afterAll(() => hub[Symbol.asyncDispose]());
 
-async function verify(path: string, recursive: boolean): Promise<{ operation: Operation; report: VerifyReport }> {
+async function verify(
+  path: string,
+  recursive: boolean,
+): Promise<{ operation: Operation; report: VerifyReport }> {
   const { data } = await hub.call(endpoints.verifyFiles, { params, body: { path, recursive } });
   expect(data).toMatchObject({ operation: 'verify', state: 'running', success: null, file: path });
   const operation = await hub.finished(data.operation_id);
@@ -47,7 +50,11 @@ describe('a verification', () => {
     const { operation, report } = await verify('/drift', false);
     expect(operation).toMatchObject({ success: false, error: { code: 'checksum_mismatch' } });
     expect(report).toMatchObject({ files_checked: 2, drifted_count: 1 });
-    const expected = { path: '/drift/b', expected_sha256: sha256Hex('the bytes as they were stored'), actual_sha256: sha256Hex('bbb') };
+    const expected = {
+      path: '/drift/b',
+      expected_sha256: sha256Hex('the bytes as they were stored'),
+      actual_sha256: sha256Hex('bbb'),
+    };
     expect(report.drifted).toEqual([expected]);
     // what it has found stays to be found again: the record is not mended by looking
     expect((await verify('/drift/b', false)).report.drifted_count).toBe(1);
@@ -65,7 +72,9 @@ describe('a verification', () => {
     await mkdir(`${hub.root}/first`);
     await writeFile(`${hub.root}/first/file`, 'first');
     expect((await verify('/first/file', false)).operation.success).toBe(true);
-    expect((await hub.context.catalog.checksums.get(params.id, '/first/file'))?.sha256).toBe(sha256Hex('first'));
+    expect((await hub.context.catalog.checksums.get(params.id, '/first/file'))?.sha256).toBe(
+      sha256Hex('first'),
+    );
   });
 
   it('of what is not there is refused', async () => {
@@ -103,9 +112,17 @@ describe('a backfill', () => {
   it('changes nothing as a dry run', async () => {
     const { other, paths } = await hubWithFiles(4);
     await using owned = other;
-    const { data } = await owned.call(endpoints.backfillChecksums, { body: { dry_run: true, backend_id: owned.backendId } });
+    const { data } = await owned.call(endpoints.backfillChecksums, {
+      body: { dry_run: true, backend_id: owned.backendId },
+    });
     const report = backfillReport.parse((await owned.finished(data.operation_id)).details);
-    expect(report).toMatchObject({ dry_run: true, files_seen: 4, files_missing: 4, files_hashed: 0, bytes_hashed: 0 });
+    expect(report).toMatchObject({
+      dry_run: true,
+      files_seen: 4,
+      files_missing: 4,
+      files_hashed: 0,
+      bytes_hashed: 0,
+    });
     expect(await missing(owned, paths)).toBe(4);
   });
 
@@ -124,7 +141,12 @@ describe('a backfill', () => {
     await owned.restart();
     const done = await owned.finished(data.operation_id);
     expect(done.success).toBe(true);
-    expect(backfillReport.parse(done.details)).toMatchObject({ files_seen: 6, files_missing: 6, files_hashed: 6, files_failed: 0 });
+    expect(backfillReport.parse(done.details)).toMatchObject({
+      files_seen: 6,
+      files_missing: 6,
+      files_hashed: 6,
+      files_failed: 0,
+    });
     expect(await missing(owned, paths)).toBe(0);
   });
 
@@ -138,6 +160,8 @@ describe('a backfill', () => {
   }
 
   it('of a backend that does not exist is refused', async () => {
-    expect(await hub.refusal(endpoints.backfillChecksums, { body: { backend_id: 'none' } })).toMatchObject({ code: 'backend_not_found' });
+    expect(await hub.refusal(endpoints.backfillChecksums, { body: { backend_id: 'none' } })).toMatchObject({
+      code: 'backend_not_found',
+    });
   });
 });

@@ -55,7 +55,9 @@ describe('a problem', () => {
     ['DELETE', '/api/v1/system/settings', 'GET or HEAD or PATCH'],
     ['OPTIONS', '/api/v1/storage/backends/x/folders', 'POST'],
   ])('of %s on %s is 405 and names the methods', async (method, path, methods) => {
-    const found = await problemOf(await hub.request(path, { method }));
+    const answer = await hub.request(path, { method });
+    expect(answer.headers.get('allow')).toBe(methods.replaceAll(' or ', ', ')); // RFC 9110 §15.5.6
+    const found = await problemOf(answer);
     expect(found).toMatchObject({ code: 'method_not_allowed', status: 405 });
     expect(found.detail).toContain(`use ${methods}.`);
   });

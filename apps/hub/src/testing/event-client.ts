@@ -27,8 +27,10 @@ export async function openEvents(
   const received: Event[] = [];
   const listeners = new Set<() => void>();
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.binaryType = 'nodebuffer';
   socket.on('message', (data) => {
-    received.push(event.parse(JSON.parse(String(data))));
+    if (!Buffer.isBuffer(data)) throw new TypeError('the hub sent an event in pieces');
+    received.push(event.parse(JSON.parse(data.toString())));
     for (const listener of [...listeners]) listener();
   });
   await once(socket, 'open');
@@ -50,7 +52,8 @@ export async function openEvents(
     socket,
     first,
     async firstOf<T extends EventType>(type: T) {
-      const isOfType = (candidate: Event): candidate is Extract<Event, { type: T }> => candidate.type === type;
+      const isOfType = (candidate: Event): candidate is Extract<Event, { type: T }> =>
+        candidate.type === type;
       const found = await first(isOfType);
       if (!isOfType(found)) throw new Error(`not a ${type}`);
       return found;

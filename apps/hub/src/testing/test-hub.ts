@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Endpoint } from '@holdfast/contract/endpoint';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { success } from '@holdfast/contract/envelope';
@@ -52,9 +52,18 @@ export interface TestHub extends AsyncDisposable {
   /** The answer of an endpoint, whatever it is. */
   response(endpoint: Endpoint, options?: CallOptions): Promise<Response>;
   /** Stores bytes at a path of the default backend. */
-  upload(path: string, bytes: string | Uint8Array<ArrayBuffer>, headers?: Record<string, string>): Promise<StorageFile>;
+  upload(
+    path: string,
+    bytes: string | Uint8Array<ArrayBuffer>,
+    headers?: Record<string, string>,
+  ): Promise<StorageFile>;
   /** Issues a key; its token is what `key` takes. */
-  issueKey(key: { name?: string; scopes: string[]; backend_id?: string; path_prefix?: string }): Promise<ApiKeyWithToken>;
+  issueKey(key: {
+    name?: string;
+    scopes: string[];
+    backend_id?: string;
+    path_prefix?: string;
+  }): Promise<ApiKeyWithToken>;
   /** Resolves to a long operation once it has ended. */
   finished(operationId: string): Promise<Operation>;
   /** Stops the hub and starts another one on the same data. */
@@ -65,7 +74,12 @@ export interface TestHub extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-type AnyEndpoint<R extends z.ZodType> = Endpoint<z.ZodType | undefined, z.ZodType | undefined, Endpoint['body'], R>;
+type AnyEndpoint<R extends z.ZodType> = Endpoint<
+  z.ZodType | undefined,
+  z.ZodType | undefined,
+  Endpoint['body'],
+  R
+>;
 
 /** Starts a hub on any free port of loopback; SQLite in its data directory unless the configuration says otherwise. */
 export async function startTestHub(config: Partial<HubConfig> = {}): Promise<TestHub> {
@@ -147,7 +161,9 @@ function makeTestHub({ dataDir, running, logs, restart, dispose }: Parts): TestH
       return running().context;
     },
     get backendId() {
-      const made = running().context.backends.list().find(({ row }) => row.name === 'default');
+      const made = running()
+        .context.backends.list()
+        .find(({ row }) => row.name === 'default');
       if (made === undefined) throw new Error('The hub has no backend named default.');
       return made.row.id;
     },
@@ -177,7 +193,8 @@ function makeTestHub({ dataDir, running, logs, restart, dispose }: Parts): TestH
           if (event.type === 'operation.finished' && event.operation_id === operationId) resolve();
         });
       });
-      const read = async (): Promise<Operation> => (await call(endpoints.getOperation, { params: { id: operationId } })).data;
+      const read = async (): Promise<Operation> =>
+        (await call(endpoints.getOperation, { params: { id: operationId } })).data;
       const now = await read();
       if (now.state === 'running') await ended;
       unsubscribe?.();
@@ -208,12 +225,18 @@ export function targetOf(
 export async function problemOf(response: Response): Promise<Problem> {
   const text = await response.text();
   const type = response.headers.get('content-type') ?? '';
-  if (!type.startsWith(problemMediaType)) throw new Error(`Not a problem: ${response.status} ${type}: ${text}`);
+  if (!type.startsWith(problemMediaType))
+    throw new Error(`Not a problem: ${response.status} ${type}: ${text}`);
   const parsed = problem.parse(JSON.parse(text));
   if (parsed.status !== response.status || parsed.request_id !== response.headers.get('x-request-id')) {
     throw new Error(`The problem does not fit its answer of status ${response.status}: ${text}`);
   }
   return parsed;
+}
+
+/** The statuses of answers that raced each other, lowest first. */
+export function statusesOf(answers: readonly Response[]): number[] {
+  return answers.map(({ status }) => status).toSorted((a, b) => a - b);
 }
 
 /** A logger that keeps its lines in memory. */
