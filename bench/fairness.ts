@@ -8,6 +8,7 @@ import { startHub } from '@holdfast/test-support/hub';
 import { startNginx } from '@holdfast/test-support/nginx';
 import { RandomContent } from '@holdfast/test-support/random-file';
 import { makeTempDir } from '@holdfast/test-support/temp-dir';
+import { barChart, type Bar } from './chart.ts';
 import { adoptFolder } from './adopt-folder.ts';
 import { median, percentile, table } from './measure.ts';
 
@@ -31,7 +32,8 @@ interface Outcome {
  * 200 Mbit/s shared by 20 long downloads and a 1 MiB file each second: Holdfast's throttle beside nginx with
  * `limit_rate` set to the equal share of 21. Every client has an address of its own.
  */
-export async function fairness({ quick }: { quick: boolean }): Promise<void> {
+export async function fairness({ quick, chart }: { quick: boolean; chart: string | null }): Promise<void> {
+  const bars: Bar[] = [];
   await using work = await makeTempDir('bench-fairness');
   const root = work.join('files');
   await mkdir(root);
@@ -50,12 +52,19 @@ export async function fairness({ quick }: { quick: boolean }): Promise<void> {
     const equalMs = ((size * MIB) / (BUDGET / (LONG + 1))) * 1000;
     const rows = [['an equal share, by arithmetic', equalMs.toFixed(0), equalMs.toFixed(0), '', '']];
     const p95: number[] = [];
+    const group = `A file of ${size} MiB`;
+    bars.push({ group, label: 'an equal share', value: equalMs });
     for (const [name, url] of [
       ['nginx limit_rate', nginx.url],
       ['holdfast', `${hub.url}/api/v1/files`],
     ] as const) {
       const { smallMs, total, long } = await measure(url, size, seconds);
       p95.push(percentile(smallMs, 0.95));
+      bars.push({
+        group,
+        label: name === 'holdfast' ? 'Holdfast' : 'nginx, limit_rate',
+        value: percentile(smallMs, 0.95),
+      });
       rows.push([
         name,
         median(smallMs).toFixed(0),
