@@ -82,6 +82,9 @@ export async function fairness({ quick, chart }: { quick: boolean; chart: string
       `p95 to Holdfast's: nginx ${(peer / own).toFixed(1)}, equal share ${(equalMs / own).toFixed(1)}\n`,
     );
   }
+  if (chart === null) return;
+  const title = `95 % are done within, beside ${LONG} long downloads at ${BUDGET_MBPS} Mbit/s`;
+  await writeFile(chart, barChart(title, 'ms', bars));
 }
 
 async function measure(url: string, size: number, seconds: number): Promise<Outcome> {

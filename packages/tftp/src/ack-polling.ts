@@ -7,16 +7,19 @@ const longestPauseAcks = 8192;
 const longestGapMs = 0.2;
 /** Polling has to be so much faster to be worth a core. */
 const worthwhile = 0.9;
+/** Blocks of a window, above which so few ACKs are waited for that polling only takes the client's core away. */
+const largestWindow = 4;
 
 /**
  * Decides whether a transfer waits for its next ACK by polling the event loop or by letting the process sleep.
  *
  * A client on the same machine (a virtual machine that boots, a test) answers within microseconds, and then waking
- * up on another core takes longer than everything else: polling doubled the speed of a transfer with a window of 1.
- * When both share a core it is the other way round. The scheduler decides which it is, and nothing tells, so both
+ * up on another core takes longer than everything else: polling gave a transfer with a window of 1
+ * up to twice the speed. When both share a core it is the other way round. The scheduler decides which it is, and nothing tells, so both
  * ways are measured now and then, and the faster one is used. Across a network polling is never tried.
  */
 export class AckPolling {
+  readonly #sensible: boolean;
   #polling = false;
   /** Milliseconds for one ACK, as last measured; by whether it was polling. */
   #measured: { sleep: number | undefined; poll: number | undefined } = { sleep: undefined, poll: undefined };
@@ -26,6 +29,11 @@ export class AckPolling {
   #untilTrial = 0;
   #trial = false;
 
+  /** @param windowsize blocks that are sent for each ACK. */
+  constructor(windowsize: number) {
+    this.#sensible = windowsize <= largestWindow;
+  }
+
   /** Whether to poll for the next ACK. */
   get polling(): boolean {
     return this.#polling;
@@ -33,6 +41,7 @@ export class AckPolling {
 
   /** An ACK has moved the transfer on. @param now milliseconds, with fractions, of a monotonic clock. */
   ack(now: number): void {
+    if (!this.#sensible) return;
     if (this.#startedAt === undefined) {
       this.#startedAt = now;
       return;

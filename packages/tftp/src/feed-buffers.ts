@@ -1,7 +1,7 @@
 import { BufferPool } from '@holdfast/bytes/buffer-pool';
 
 /** Bytes of one buffer: two windows of 64 KiB, so that a read costs little beside the packets it fills. */
-export const FEED_BUFFER_BYTES = 128 * 1024;
+const FEED_BUFFER_BYTES = 128 * 1024;
 
 /**
  * The read buffers of all transfers of a server, with an upper bound. When all are in use, transfers wait in the

@@ -24,7 +24,7 @@ export interface Negotiated {
 }
 
 /** RFC 1350 §2. */
-export const DEFAULT_BLKSIZE = 512;
+const DEFAULT_BLKSIZE = 512;
 /**
  * Blocks of one window at most: 64 KiB of blocks of 512. Tiny blocks cost a receiver's socket buffer far more than
  * their bytes (Linux counts at least 768 for each packet).

@@ -439,11 +439,16 @@ describe('the file', () => {
     expect(Math.max(...asked)).toBeLessThanOrEqual(16 * 1024);
   });
 
-  test('a pacer that fails ends both sides', async () => {
-    const { port, ended } = await start(() => ({
-      ...memorySource(content),
-      pace: () => Promise.reject(new Error('no')),
-    }));
+  test.each([
+    ['rejects', () => Promise.reject(new Error('no'))],
+    [
+      'throws',
+      () => {
+        throw new Error('no');
+      },
+    ],
+  ])('a pacer that %s ends both sides', async (_, pace) => {
+    const { port, ended } = await start(() => ({ ...memorySource(content), pace }));
     await expect(download({ port, path: 'x' })).rejects.toThrow('error 0: The transfer could not be paced.');
     expect(await ended()).toMatchObject({ outcome: 'failed' });
   });

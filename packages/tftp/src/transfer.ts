@@ -55,7 +55,7 @@ export class Transfer {
   #pacing = false;
   /** Bytes that the pacer has granted and that are not sent yet. */
   #credit = 0;
-  readonly #acks = new AckPolling();
+  readonly #acks: AckPolling;
   #pollUntil = 0;
   #pollingNow = false;
   #timer: NodeJS.Timeout | undefined;
@@ -69,6 +69,7 @@ export class Transfer {
     this.#endpoint = options.endpoint;
     this.#source = source;
     this.#blksize = agreed.blksize;
+    this.#acks = new AckPolling(agreed.windowsize);
     this.#session = new Session(
       {
         blksize: agreed.blksize,
@@ -121,8 +122,8 @@ export class Transfer {
       const now = performance.now();
       const actions = this.#session.ack(block, now);
       if (actions.length === 0) return;
-      this.#perform(actions);
       this.#countDelivered();
+      this.#perform(actions);
       this.#awaitAck(now);
       return;
     }
@@ -192,7 +193,7 @@ export class Transfer {
     }
     if (this.#pacing) return false;
     const asked = Math.max(bytes - this.#credit, Math.min(paceBytes, this.#windowBytes()));
-    const waiting = this.#source.pace?.(asked);
+    const waiting = this.#askPacer(asked);
     if (waiting === undefined) {
       this.#credit += asked - bytes;
       return true;
@@ -210,6 +211,15 @@ export class Transfer {
       },
     );
     return false;
+  }
+
+  /** A pacer that throws at once is one whose promise rejects. */
+  #askPacer(bytes: number): Promise<void> | void {
+    try {
+      return this.#source.pace?.(bytes);
+    } catch (error) {
+      return Promise.reject(asHoldfastError(error, 'The transfer could not be paced.'));
+    }
   }
 
   /** Bytes of the present window that are still to be sent, rounded up to blocks. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startTestHub, type TestHub } from '../testing/test-hub.ts';
 
 let hub: TestHub;
@@ -8,6 +8,9 @@ beforeAll(async () => {
   hub = await startTestHub();
 });
 afterAll(() => hub[Symbol.asyncDispose]());
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 /** Asks for a WebSocket and never closes its own side. */
 function askForUpgrade(target: string): { socket: Socket; received: () => string } {
@@ -29,7 +32,6 @@ describe('a refused WebSocket', () => {
     ['/api/v1/events?types=nonsense', 401],
     ['/api/v1/keys', 401],
     ['/nothing-here', 404],
-    ['/%zz', 400],
   ])('at %s gets its answer whole and is then closed by the hub', async (target, status) => {
     const { socket, received } = askForUpgrade(target);
     await once(socket, 'end');
@@ -37,6 +39,16 @@ describe('a refused WebSocket', () => {
     expect(received()).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     const length = Number(/content-length: (\d+)/i.exec(received())?.[1]);
     expect(received().split('\r\n\r\n')[1]).toHaveLength(length);
+  });
+
+  it('that never came to a route is cut by the hub after a while', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { socket, received } = askForUpgrade('/%zz');
+    await once(socket, 'data');
+    expect(received()).toMatch(/^HTTP\/1.1 400 /);
+    vi.advanceTimersByTime(5_000);
+    await once(socket, 'end');
+    socket.destroy();
   });
 
   it('does not keep the hub from stopping', async () => {
