@@ -8,7 +8,7 @@ export interface DebianPackage {
   /** A file (or glob) that is there when the package is. */
   proof: string;
   /** Who needs it. */
-  neededBy: 'test' | 'bench';
+  neededBy: 'test' | 'bench' | 'netboot';
 }
 
 export const debianPackages: readonly DebianPackage[] = [
@@ -24,7 +24,39 @@ export const debianPackages: readonly DebianPackage[] = [
   { name: 'ovmf', proof: '/usr/share/OVMF/OVMF_CODE_4M.fd', neededBy: 'test' },
   { name: 'busybox-static', proof: '/bin/busybox', neededBy: 'test' },
   { name: 'cpio', proof: '/{usr/,}bin/cpio', neededBy: 'test' },
+  { name: 'dnsmasq-base', proof: '/usr/sbin/dnsmasq', neededBy: 'test' },
+  {
+    name: 'grub-efi-amd64-bin',
+    proof: '/usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi',
+    neededBy: 'test',
+  },
+  { name: 'atftp', proof: '/usr/bin/atftp', neededBy: 'test' },
+  { name: 'iproute2', proof: '/{usr/,}bin/ip', neededBy: 'test' },
+  { name: 'xorriso', proof: '/usr/bin/xorriso', neededBy: 'netboot' },
+  { name: 'isolinux', proof: '/usr/lib/ISOLINUX/isolinux.bin', neededBy: 'netboot' },
+  { name: 'syslinux-common', proof: '/usr/lib/syslinux/modules/bios/ldlinux.c32', neededBy: 'netboot' },
+  { name: 'e2fsprogs', proof: '/{usr/,}sbin/debugfs', neededBy: 'test' },
   { name: 'strace', proof: '/usr/bin/strace', neededBy: 'test' },
+  {
+    name: 'libnginx-mod-http-dav-ext',
+    proof: '/usr/lib/nginx/modules/ngx_http_dav_ext_module.so',
+    neededBy: 'test',
+  },
+  { name: 'apache2', proof: '/usr/sbin/apache2', neededBy: 'test' },
+  { name: 'apache2-utils', proof: '/usr/bin/htpasswd', neededBy: 'test' },
+  { name: 'nfs-ganesha', proof: '/usr/bin/ganesha.nfsd', neededBy: 'test' },
+  { name: 'nfs-ganesha-vfs', proof: '/usr/lib/*/ganesha/libfsalvfs.so', neededBy: 'test' },
+  { name: 'rpcbind', proof: '/{usr/,}sbin/rpcbind', neededBy: 'test' },
+  { name: 'ceph-mon', proof: '/usr/bin/ceph-mon', neededBy: 'test' },
+  { name: 'ceph-osd', proof: '/usr/bin/ceph-osd', neededBy: 'test' },
+  { name: 'ceph-common', proof: '/usr/bin/ceph', neededBy: 'test' },
+  { name: 'radosgw', proof: '/usr/bin/radosgw', neededBy: 'test' },
+  { name: 'tgt', proof: '/usr/sbin/tgtd', neededBy: 'test' },
+  { name: 'libiscsi-bin', proof: '/usr/bin/iscsi-inq', neededBy: 'test' },
+  { name: 'qemu-system-common', proof: '/usr/bin/qemu-storage-daemon', neededBy: 'test' },
+  { name: 'qemu-block-extra', proof: '/usr/lib/*/qemu/block-iscsi.so', neededBy: 'test' },
+  { name: 'libnbd-bin', proof: '/usr/bin/nbdfuse', neededBy: 'test' },
+  { name: 'fuse3', proof: '/{usr/,}bin/fusermount3', neededBy: 'test' },
   { name: 'wrk', proof: '/usr/bin/wrk', neededBy: 'bench' },
 ];
 

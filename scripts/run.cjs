@@ -12,7 +12,20 @@ const commands = {
   start: [{ script: 'apps/hub/src/main.ts', nodeFlags: 'apps/hub/node-flags.json' }],
   test: [
     { script: 'scripts/debian-packages.ts', args: ['test'] },
-    { script: 'node_modules/vitest/vitest.mjs', args: ['run'], env: { NODE_ENV: 'test' } },
+    {
+      script: 'node_modules/vitest/vitest.mjs',
+      args: ['run'],
+      env: { NODE_ENV: 'test' },
+      unless: { given: '--project', args: ['--project', 'unit', '--project', 'system'] },
+    },
+  ],
+  'test:netboot': [
+    { script: 'scripts/debian-packages.ts', args: ['test', 'netboot'] },
+    {
+      script: 'node_modules/vitest/vitest.mjs',
+      args: ['run', '--project', 'netboot'],
+      env: { NODE_ENV: 'test' },
+    },
   ],
   check: [{ script: 'scripts/check.ts' }],
   bench: [{ script: 'scripts/debian-packages.ts', args: ['test', 'bench'] }, { script: 'bench/main.ts' }],
@@ -28,12 +41,20 @@ function environment(step) {
   return env;
 }
 
+/** Arguments of a step that the command line has not chosen for itself. */
+function defaultArgs(step, rest) {
+  if (!step.unless) return [];
+  const given = step.unless.given;
+  return rest.some((arg) => arg === given || arg.indexOf(given + '=') === 0) ? [] : step.unless.args;
+}
+
 /** Runs one step in a process group of its own, so that it sees exactly the signals passed on here. */
 function runStep(step, rest) {
   const spawn = require('child_process').spawn;
   const guard = path.join(__dirname, 'end-with-runner.cjs');
   const flags = step.nodeFlags ? JSON.parse(fs.readFileSync(path.join(root, step.nodeFlags), 'utf8')) : [];
-  const args = flags.concat(['--require', guard, path.join(root, step.script)], step.args || [], rest);
+  const own = (step.args || []).concat(defaultArgs(step, rest));
+  const args = flags.concat(['--require', guard, path.join(root, step.script)], own, rest);
   return new Promise((resolve) => {
     const child = spawn(stamp.nodeBinary(root), args, {
       cwd: root,

@@ -53,6 +53,21 @@ test('set-up brings development dependencies and the pinned Node whatever the us
   expect(existsSync(join(project.root, 'node_modules/.bin/node'))).toBe(true);
 });
 
+test('tests run without the longer netboot suite, unless a project is chosen', async () => {
+  await project.run(['start']);
+  project.write('scripts/debian-packages.ts', '');
+  project.write('node_modules/vitest/vitest.mjs', 'console.log(process.argv.slice(2).join(" "));\n');
+  const vitestArgs = async (...args: string[]): Promise<string> => (await project.run(args)).stdout.trim();
+
+  expect(await vitestArgs('test')).toBe('run --project unit --project system');
+  expect(await vitestArgs('test', 'packages/bytes')).toBe(
+    'run --project unit --project system packages/bytes',
+  );
+  expect(await vitestArgs('test', '--project', 'unit')).toBe('run --project unit');
+  expect(await vitestArgs('test', '--project=netboot')).toBe('run --project=netboot');
+  expect(await vitestArgs('test:netboot')).toBe('run --project netboot');
+});
+
 test('an install by hand counts as a set-up', async () => {
   await project.npm('ci', '--ignore-scripts=false', '--no-audit', '--no-fund');
   expect(await project.run(['start'])).toMatchObject({ code: 0, stderr: '' });
@@ -163,7 +178,7 @@ test('a program does not outlive a runner that was killed', async () => {
 test('an unknown command is refused with the list of commands', async () => {
   const result = await project.run(['fly']);
   expect(result).toMatchObject({ code: 2, stdout: '' });
-  expect(result.stderr).toContain('start|test|check|bench|format');
+  expect(result.stderr).toContain('start|test|test:netboot|check|bench|format');
 });
 
 test('a command whose program is not in the working copy says so', async () => {

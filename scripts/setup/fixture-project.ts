@@ -55,6 +55,7 @@ export class FixtureProject implements Disposable {
       'apps/hub/package.json',
       JSON.stringify({ name: '@fixture/hub', version: '1.0.0', private: true }),
     );
+    project.write('apps/hub/node-flags.json', '[]');
     project.writeManifest({ node: 'file:archives/node.tgz' });
     await project.lock();
     return project;

@@ -17,6 +17,8 @@ export interface GaneshaOptions {
   protocols?: '4' | '3' | '3,4';
   /** Lines for the EXPORT block, which then override what is there. */
   exportOptions?: string;
+  /** Default: `RW`. */
+  accessType?: 'RW' | 'RO';
   /** Seconds of grace after a start, in which only reclaims are served. Default: none. */
   graceSeconds?: number;
   /** Seconds of the lease of a client. Default 60. */
@@ -100,7 +102,7 @@ export async function startGanesha(options: GaneshaOptions = {}): Promise<Ganesh
     get pid() {
       return server.pid;
     },
-    kill: () => server[Symbol.asyncDispose](),
+    kill: async () => server[Symbol.asyncDispose](),
     restart: async () => {
       server = await start(port, mountPort);
     },
@@ -119,8 +121,10 @@ function configuration(
   mountPort: number,
   options: GaneshaOptions,
 ): string {
-  const { protocols = '4', exportOptions = '', graceSeconds, leaseSeconds, minorVersions = '0,1,2' } = options;
-  const grace = graceSeconds === undefined ? 'Graceless = true;' : `Graceless = false; Grace_Period = ${graceSeconds};`;
+  const { protocols = '4', exportOptions = '', accessType = 'RW', minorVersions = '0,1,2' } = options;
+  const { graceSeconds, leaseSeconds } = options;
+  const grace =
+    graceSeconds === undefined ? 'Graceless = true;' : `Graceless = false; Grace_Period = ${graceSeconds};`;
   const lease = leaseSeconds === undefined ? '' : `Lease_Lifetime = ${leaseSeconds};`;
   return `
 NFS_KRB5 { Active_krb5 = false; }
@@ -135,7 +139,7 @@ NFSv4 {
 MDCACHE { Dir_Chunk = 0; }
 EXPORT_DEFAULTS { SecType = sys; }
 EXPORT {
-  Export_Id = 1; Path = ${root}; Pseudo = /export; Access_Type = RW; Squash = No_Root_Squash;
+  Export_Id = 1; Path = ${root}; Pseudo = /export; Access_Type = ${accessType}; Squash = No_Root_Squash;
   Protocols = ${protocols}; Transports = TCP; Attr_Expiration_Time = 0;
   ${exportOptions}
   FSAL { Name = VFS; }

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
-import { type Backend, backend } from '@holdfast/contract/backends';
+import { type Backend, backend, localConfig } from '@holdfast/contract/backends';
 import { type StorageFile, storageFile } from '@holdfast/contract/files';
 import { type Problem, problem } from '@holdfast/contract/problem';
 import { type SettingsPatch, settings } from '@holdfast/contract/settings';
@@ -10,10 +10,16 @@ import type { HubUnderTest } from './hub.ts';
 
 /** The local backend that boot files come from, and the folder where it keeps them. */
 export async function bootBackend(hub: HubUnderTest): Promise<{ id: string; root: string }> {
+  const id = await bootBackendId(hub);
+  const { config } = await hub.data(backend, `/api/v1/storage/backends/${id}`);
+  return { id, root: localConfig.parse(config).root };
+}
+
+/** The id of the boot backend, of whatever type. */
+export async function bootBackendId(hub: HubUnderTest): Promise<string> {
   const { default_boot_backend_id: id } = await hub.data(settings, '/api/v1/system/settings');
   if (id === null) throw new Error('The hub has no boot backend.');
-  const { config } = await hub.data(backend, `/api/v1/storage/backends/${id}`);
-  return { id, root: config.root };
+  return id;
 }
 
 /** Makes a local backend on an existing folder. */

@@ -35,6 +35,8 @@ export interface TcpProxy extends AsyncDisposable {
   flipByte(options: FlipOptions): Promise<void>;
   /** Resolves as soon as this many bytes in all have been passed on in a direction. */
   passed(direction: ProxyDirection, bytes: number): Promise<void>;
+  /** Resolves as soon as this many more connections have come. */
+  moreConnections(count: number): Promise<void>;
 }
 
 interface Flip {
@@ -54,6 +56,7 @@ class Relay implements TcpProxy {
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
   readonly #flips = new Set<Flip>();
   readonly #waiters = new Set<{ direction: ProxyDirection; bytes: number; done: () => void }>();
+  readonly #expected = new Set<{ accepted: number; done: () => void }>();
   #isStalled = false;
   #isRefusing = false;
 
@@ -99,6 +102,12 @@ class Relay implements TcpProxy {
     });
   }
 
+  moreConnections(count: number): Promise<void> {
+    return new Promise((done) => {
+      this.#expected.add({ accepted: this.accepted + count, done });
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     const closed = once(this.#server, 'close');
@@ -112,6 +121,11 @@ class Relay implements TcpProxy {
 
   #accept(client: Socket): void {
     this.accepted += 1;
+    for (const wait of this.#expected) {
+      if (this.accepted < wait.accepted) continue;
+      this.#expected.delete(wait);
+      wait.done();
+    }
     // A client that is gone before it is refused, or while it is served, is no failure of the relay.
     client.on('error', () => client.destroy());
     if (this.#isRefusing) {

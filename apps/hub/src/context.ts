@@ -110,6 +110,7 @@ export async function createHub(
       logger,
       sealingKey: secrets.sealingKey,
       hubId: dataDir.hubId,
+      dataDir: dataDir.path,
     }),
   );
   const pool = cleanup.use(new HashPool());

@@ -97,7 +97,7 @@ describe.each(['sqlite', 'postgres'] as const)('a hub on %s', (dialect) => {
           name: `own ${index}`,
           type: 'local',
           config: { root: `${hub.dataDir}/own-${index}` },
-          createRoot: true,
+          create: true,
         });
         await hub.call(endpoints.deleteBackend, { params: { id: row.id } });
         return `${hub.dataDir}/own-${index}`;

@@ -44,7 +44,7 @@ describe('the settings', () => {
       name: 'other',
       type: 'local',
       config: { root: `${hub.dataDir}/other` },
-      createRoot: true,
+      create: true,
     });
     const read = async (): Promise<number> => (await hub.request('/api/v1/files/a', { key: null })).status;
     for (let reads = 0; reads < 3; reads++) expect(await read()).toBe(200); // by now from memory

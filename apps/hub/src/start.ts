@@ -68,7 +68,7 @@ async function makeDefaultBackend(
       name: 'default',
       type: 'local',
       config: { root: resolve(dataDir, 'files') },
-      createRoot: true,
+      create: true,
     });
     await settings.update({ default_boot_backend_id: row.id, default_ingest_backend_id: row.id });
   }

@@ -40,6 +40,16 @@ describe('a dnsmasq configuration', () => {
     expect(own).not.toContain('pxe-service');
   });
 
+  it('sends UEFI HTTP Boot to iPXE, and beside a DHCP server says what that one has to send', () => {
+    const url = 'http://10.0.0.5:8080/api/v1/files/ipxe.efi';
+    const own = dnsmasqConfig({ server, tftp, range: '10.0.0.100,10.0.0.200' });
+    expect(own).toContain('\ndhcp-option-force=tag:efihttp,60,HTTPClient\n');
+    expect(own).toContain(`\ndhcp-boot=tag:efihttp,tag:!ipxe,${url}\n`);
+    const proxy = dnsmasqConfig({ server, tftp, range: '10.0.0.0' });
+    expect(proxy).not.toMatch(/^[^#].*efihttp/m);
+    expect(proxy).toContain(`option 60 "HTTPClient", and option 67 ${url}\n`);
+  });
+
   it('sends iPXE to the first script, and says what is missing for firmware without it', () => {
     const text = dnsmasqConfig({ server, tftp: null });
     expect(text).toContain('dhcp-boot=tag:ipxe,http://10.0.0.5:8080/api/v1/ipxe/boot.ipxe\n');

@@ -13,8 +13,8 @@ export interface DnsmasqInput {
 
 /**
  * A dnsmasq configuration that sends each kind of machine to the hub: UEFI HTTP Boot (architecture 16 of RFC 5970 and
- * IANA's registry) straight to iPXE by HTTP, PXE by BIOS (0) and UEFI (7, 9) to iPXE by TFTP, and whoever is iPXE already
- * (it sends option 175) to the first script.
+ * IANA's registry) straight to iPXE by HTTP where dnsmasq is the DHCP server, PXE by BIOS (0) and UEFI (7, 9) to iPXE
+ * by TFTP, and whoever is iPXE already (it sends option 175) to the first script.
  *
  * @throws HoldfastError `invalid_request` for a server that is not `http(s)://host[:port]`.
  */
@@ -24,6 +24,7 @@ export function dnsmasqConfig(input: DnsmasqInput): string {
   const lines = [
     '# Holdfast: dnsmasq sends machines that boot from the network to the hub.',
     '# Put it into /etc/dnsmasq.d/, and restart dnsmasq.',
+    '# It switches the DNS of dnsmasq off: take this line out where dnsmasq serves names, too.',
     'port=0',
     'log-dhcp',
     ...(input.interface === undefined ? [] : [`interface=${input.interface}`, 'bind-interfaces']),
@@ -34,12 +35,10 @@ export function dnsmasqConfig(input: DnsmasqInput): string {
     'dhcp-match=set:bios,option:client-arch,0',
     'dhcp-match=set:efi64,option:client-arch,7',
     'dhcp-match=set:efi64,option:client-arch,9',
-    'dhcp-match=set:efihttp,option:client-arch,16',
+    ...(isProxy ? [] : ['dhcp-match=set:efihttp,option:client-arch,16']),
     `dhcp-boot=tag:ipxe,${server}/api/v1/ipxe/boot.ipxe`,
     '',
-    '# UEFI HTTP Boot needs the answer "HTTPClient" to its vendor class.',
-    'dhcp-option-force=tag:efihttp,60,HTTPClient',
-    `dhcp-boot=tag:efihttp,tag:!ipxe,${server}/api/v1/files/ipxe.efi`,
+    ...httpBootLines(`${server}/api/v1/files/ipxe.efi`, isProxy),
     '',
     ...tftpLines(input.tftp, isProxy),
   ];
@@ -54,6 +53,21 @@ function rangeLines(range: string | undefined): string[] {
     ];
   }
   return [range.includes(',') ? `dhcp-range=${range},12h` : `dhcp-range=${range},proxy`];
+}
+
+/** As a proxy dnsmasq answers PXE clients alone (2.90 leaves a DHCPDISCOVER of class HTTPClient without an answer). */
+function httpBootLines(url: string, isProxy: boolean): string[] {
+  if (isProxy) {
+    return [
+      '# dnsmasq does not answer UEFI HTTP Boot beside another DHCP server. Let that one send, to vendor class',
+      `# HTTPClient: option 60 "HTTPClient", and option 67 ${url}`,
+    ];
+  }
+  return [
+    '# UEFI HTTP Boot needs the answer "HTTPClient" to its vendor class.',
+    'dhcp-option-force=tag:efihttp,60,HTTPClient',
+    `dhcp-boot=tag:efihttp,tag:!ipxe,${url}`,
+  ];
 }
 
 function tftpLines(tftp: DnsmasqInput['tftp'], isProxy: boolean): string[] {
@@ -77,6 +91,7 @@ function tftpLines(tftp: DnsmasqInput['tftp'], isProxy: boolean): string[] {
   const service = [
     `pxe-service=tag:!ipxe,X86PC,"Holdfast",undionly.kpxe,${host}`,
     `pxe-service=tag:!ipxe,X86-64_EFI,"Holdfast",ipxe.efi,${host}`,
+    `pxe-service=tag:!ipxe,BC_EFI,"Holdfast",ipxe.efi,${host}`,
   ];
   return isProxy ? [...boot, ...service] : boot;
 }

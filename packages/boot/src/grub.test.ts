@@ -33,10 +33,14 @@ fi
 describe('the first GRUB configuration', () => {
   it('asks by the MAC address that GRUB booted from, again and again', () => {
     expect(firstGrubConfig(context)).toBe(`# Holdfast: asks the hub what this machine boots
+set holdfast_mac="$net_default_mac"
+if [ "$holdfast_mac" = "" ]; then
+  set holdfast_mac="$net_efinet0_dhcp_mac"
+fi
 set holdfast_asking=yes
 export holdfast_asking
 while true; do
-  source "(http,10.0.2.2:8080)/api/v1/boot/grub?mac=$net_default_mac"
+  source "(http,10.0.2.2:8080)/api/v1/boot/grub?mac=$holdfast_mac"
   echo 'Holdfast: asking the hub again in 5 s'
   sleep 5
 done
@@ -209,7 +213,7 @@ describe('a configuration that GRUB fetched over TFTP', () => {
   const overTftp = { ...context, via: 'tftp' as const };
 
   it('asks for the machine over TFTP too', () => {
-    expect(firstGrubConfig(overTftp)).toContain('source "(tftp)/grub/grub.cfg-01-$net_default_mac"');
+    expect(firstGrubConfig(overTftp)).toContain('source "(tftp)/grub/grub.cfg-01-$holdfast_mac"');
   });
 
   it('loads kernel and initrd over TFTP, their paths as they are', () => {

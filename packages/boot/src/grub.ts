@@ -9,22 +9,31 @@ import { renderProblems } from './workflow-problems.ts';
 
 /**
  * The first configuration (`grub/grub.cfg`), for any machine: fetches the machine's own by its MAC address, and
- * does so again for as long as there is nothing to boot. GRUB sets `net_default_mac` when it was loaded over the network.
+ * does so again for as long as there is nothing to boot.
  *
  * @throws HoldfastError `invalid_request` for a server that is not `http(s)://host[:port]`.
  */
 export function firstGrubConfig({ server, via }: Pick<BootContext, 'server' | 'via'>): string {
   const { url } = parseServer(server);
   const title = '# Holdfast: asks the hub what this machine boots';
-  if (via === 'tftp') return grubConfig(title, ...askForever(`"${tftpConfig('$net_default_mac')}"`));
+  if (via === 'tftp') return grubConfig(title, ...ownMac, ...askForever(`"${tftpConfig('$holdfast_mac')}"`));
   const location = grubLocation(`${url}/api/v1/boot/grub?mac=`);
   if ('problem' in location) return grubConfig(...stop(location.problem));
   return grubConfig(
     title,
     // Double quotes: the variable is filled in, and ? is no wildcard.
-    ...askForever(`"${location.file}$net_default_mac"`),
+    ...ownMac,
+    ...askForever(`"${location.file}$holdfast_mac"`),
   );
 }
+
+/** GRUB sets `net_default_mac` when firmware loaded it over the network, and the other one by its own `net_bootp`. */
+const ownMac = [
+  'set holdfast_mac="$net_default_mac"',
+  'if [ "$holdfast_mac" = "" ]; then',
+  '  set holdfast_mac="$net_efinet0_dhcp_mac"',
+  'fi',
+];
 
 /**
  * The GRUB configuration of a node, by the same rules as its iPXE script.

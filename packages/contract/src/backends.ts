@@ -18,8 +18,90 @@ export const localConfig = z
   })
   .meta({ id: 'LocalConfig' });
 
+const secret = z.string().min(1, 'must not be empty').max(4096);
+const port = z.int().min(1).max(65_535);
+const hostName = z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'must be a host name or an address');
+
+/** The configuration of an `nfs` backend. */
+export const nfsConfig = z
+  .strictObject({
+    server: hostName.describe('Name or address of the server.'),
+    export_path: z
+      .string()
+      .max(4096)
+      .regex(/^\/[^\0]*$/, 'must be an absolute path on the server'),
+    mount_options: z.string().max(1024).default('vers=4.1').describe('As of mount(8), separated by commas.'),
+    mode: z
+      .enum(['auto', 'kernel', 'direct'])
+      .default('auto')
+      .describe('The kernel mounts (needs root), or the hub speaks NFS itself.'),
+    port: port.default(2049),
+    local_port: port.optional().describe('The port to call from, for servers that want a privileged one.'),
+  })
+  .meta({ id: 'NfsConfig' });
+
+/** The configuration of an `http` backend: any web server for reading, WebDAV for writing. */
+export const httpConfig = z
+  .strictObject({
+    base_url: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }),
+    auth_method: z.enum(['none', 'basic', 'bearer']).default('none'),
+    username: z.string().max(1024).optional(),
+    password: secret.optional().describe('The password, or the token of `bearer`. Never shown again.'),
+    listing: z.enum(['auto', 'webdav', 'json', 'html', 'none']).default('auto'),
+    writable: z.boolean().default(false).describe('Whether files are written, which needs WebDAV.'),
+    allow_redirects_to: z
+      .array(z.string().max(1024))
+      .max(32)
+      .optional()
+      .describe('Other origins that reads may be redirected to.'),
+  })
+  .meta({ id: 'HttpConfig' });
+
+/** The configuration of an `s3` backend. */
+export const s3Config = z
+  .strictObject({
+    endpoint: z
+      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+      .optional()
+      .describe('Default: Amazon’s own, by region.'),
+    bucket: z.string().min(1).max(255),
+    region: z.string().min(1).max(64).default('us-east-1'),
+    access_key_id: z.string().min(1).max(1024),
+    secret_access_key: secret.describe('Never shown again.'),
+    prefix: z
+      .string()
+      .max(512)
+      .optional()
+      .describe('A folder of the bucket that holds everything of this backend.'),
+    path_style: z.boolean().optional(),
+    cdn_enabled: z.boolean().default(false),
+    cdn_url: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('Where a CDN shows the bucket.'),
+  })
+  .meta({ id: 'S3Config' });
+
+/** The configuration of an `iscsi` backend: a file system on a LUN. */
+export const iscsiConfig = z
+  .strictObject({
+    target: z
+      .string()
+      .regex(/^(iqn|eui|naa)\.[\w.:-]{1,220}$/, 'must be an iSCSI name such as iqn.2026-01.example:disk'),
+    portal: hostName.describe('Name or address of the server.'),
+    port: port.default(3260),
+    lun: z.int().min(0).max(16_383).default(0),
+    chap_enabled: z.boolean().default(false),
+    chap_username: z.string().max(255).optional(),
+    chap_password: secret.optional().describe('Never shown again.'),
+    filesystem: z.enum(['ext4', 'xfs']).default('ext4'),
+    mode: z.enum(['auto', 'kernel', 'direct']).default('auto'),
+    initiator_name: z.string().max(223).optional(),
+  })
+  .meta({ id: 'IscsiConfig' });
+
 /** The kinds of backends that this version has. */
-export const backendTypes = ['local'] as const;
+export const backendTypes = ['local', 'nfs', 'http', 's3', 'iscsi'] as const;
 export const backendType = z.enum(backendTypes);
 export type BackendType = z.output<typeof backendType>;
 
@@ -52,9 +134,29 @@ const common = {
   updated_at: time,
 };
 
+const isSet = z.boolean().describe('Whether the secret is set.');
+
 /** A configured storage, without its secrets. One member a type. */
 export const backend = z
-  .discriminatedUnion('type', [z.object({ ...common, type: z.literal('local'), config: localConfig })])
+  .discriminatedUnion('type', [
+    z.object({ ...common, type: z.literal('local'), config: localConfig }),
+    z.object({ ...common, type: z.literal('nfs'), config: z.object(nfsConfig.shape) }),
+    z.object({
+      ...common,
+      type: z.literal('http'),
+      config: httpConfig.omit({ password: true }).extend({ has_password: isSet }),
+    }),
+    z.object({
+      ...common,
+      type: z.literal('s3'),
+      config: s3Config.omit({ secret_access_key: true }).extend({ has_secret_access_key: isSet }),
+    }),
+    z.object({
+      ...common,
+      type: z.literal('iscsi'),
+      config: iscsiConfig.omit({ chap_password: true }).extend({ has_chap_password: isSet }),
+    }),
+  ])
   .meta({ id: 'Backend' });
 export type Backend = z.output<typeof backend>;
 
@@ -62,7 +164,23 @@ export type Backend = z.output<typeof backend>;
 export const backendCreate = z
   .discriminatedUnion(
     'type',
-    [z.strictObject({ name: displayName, type: z.literal('local'), config: localConfig })],
+    [
+      z.strictObject({ name: displayName, type: z.literal('local'), config: localConfig }),
+      z.strictObject({ name: displayName, type: z.literal('nfs'), config: nfsConfig }),
+      z.strictObject({ name: displayName, type: z.literal('http'), config: httpConfig }),
+      z.strictObject({ name: displayName, type: z.literal('s3'), config: s3Config }),
+      z.strictObject({
+        name: displayName,
+        type: z.literal('iscsi'),
+        config: iscsiConfig,
+        format: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Make a file system on the LUN, which must be blank: one with any signature is never formatted.',
+          ),
+      }),
+    ],
     {
       error: (issue) =>
         issue.code === 'invalid_union' ? `must be one of: ${backendTypes.join(', ')}` : undefined,
@@ -72,12 +190,23 @@ export const backendCreate = z
 export type BackendCreate = z.output<typeof backendCreate>;
 
 /** The configuration by type: what a stored configuration is once a PATCH is merged into it. */
-export const backendConfigs = { local: localConfig } as const satisfies Record<BackendType, z.ZodType>;
+export const backendConfigs = {
+  local: localConfig,
+  nfs: nfsConfig,
+  http: httpConfig,
+  s3: s3Config,
+  iscsi: iscsiConfig,
+} as const satisfies Record<BackendType, z.ZodType>;
 
 export const backendPatch = z
   .strictObject({
     name: displayName.optional(),
-    config: localConfig.partial().optional().describe('Merged into the configuration; the type stays.'),
+    config: z
+      .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]))
+      .optional()
+      .describe(
+        'Merged into the configuration: what is left out is kept, secrets too; null clears a field. The type stays.',
+      ),
   })
   .meta({ id: 'BackendPatch' });
 export type BackendPatch = z.output<typeof backendPatch>;

@@ -84,7 +84,7 @@ export const keyEndpoints = {
     body: apiKeyCreate,
     response: success(apiKeyWithToken),
     status: [201],
-    errors: ['invalid_path'],
+    errors: ['invalid_path', 'name_taken'],
   }),
   getOwnKey: defineEndpoint({
     method: 'GET',

@@ -84,6 +84,7 @@ describe('the endpoint table', () => {
       'getBootFile',
       'getBootScript',
       'getBootStatus',
+      'getDnsmasqConfig',
       'getFirstScript',
       'getGrubConfig',
     ]);

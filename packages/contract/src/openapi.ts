@@ -21,6 +21,7 @@ export const tags: readonly { name: string; description: string }[] = [
   { name: 'Booting', description: 'What firmware and boot loaders read: boot files and boot scripts.' },
   { name: 'Nodes', description: 'The machines that boot.' },
   { name: 'Workflows', description: 'What machines boot.' },
+  { name: 'Transfers', description: 'What leaves the hub now, and how the bandwidth is shared.' },
   { name: 'Operations', description: 'Who did what to which file, how long it took and how it ended.' },
   { name: 'Events', description: 'What happens in the hub, as it happens.' },
   { name: 'Settings', description: 'What can be changed while the hub runs.' },

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backendCreate, backendPatch } from './backends.ts';
+import { backend, backendCreate, backendPatch, httpConfig } from './backends.ts';
 import { bootQuery, machineText } from './boot.ts';
 import { backfillRequest } from './checksums.ts';
 import { event, eventQuery, eventScopes, eventTypes } from './events.ts';
@@ -12,6 +12,26 @@ import { fieldProblems } from './problem.ts';
 import { defaultSettings, privateNetworks, settingsPatch } from './settings.ts';
 
 describe('backends', () => {
+  it('keep a secret out of what is shown', () => {
+    const common = {
+      id: '1',
+      name: 'web',
+      status: 'online',
+      status_message: null,
+      capabilities: { writable: false, move: false, copy: false, folders: false, usage: false },
+      mount_point: null,
+      stats: { used_bytes: null, total_bytes: null, file_count: 0, template_count: 0 },
+      checked_at: null,
+      created_at: '2026-01-01T00:00:00Z',
+      updated_at: '2026-01-01T00:00:00Z',
+    };
+    const config = httpConfig.parse({ base_url: 'http://files.lab', auth_method: 'basic', username: 'u' });
+    const shown = { ...config, has_password: true };
+    expect(backend.parse({ ...common, type: 'http', config: shown }).config).toEqual(shown);
+    const leaking = { ...shown, password: 'p' };
+    expect(backend.safeParse({ ...common, type: 'http', config: leaking }).success).toBe(false);
+  });
+
   it('take a local one with an absolute root', () => {
     const body = { name: 'main', type: 'local', config: { root: '/srv/files' } };
     expect(backendCreate.parse(body)).toEqual(body);
@@ -20,14 +40,14 @@ describe('backends', () => {
   });
 
   it('say which types there are', () => {
-    const { error } = backendCreate.safeParse({ name: 'x', type: 's3', config: {} });
-    expect(error && fieldProblems(error)).toEqual([{ field: 'type', message: 'must be one of: local' }]);
+    const { error } = backendCreate.safeParse({ name: 'x', type: 'ftp', config: {} });
+    expect(error && fieldProblems(error)).toEqual([{ field: 'type', message: 'must be one of: local, nfs, http, s3, iscsi' }]);
   });
 
   it('change in parts, but not their type', () => {
     expect(backendPatch.parse({ config: {} })).toEqual({ config: {} });
     expect(backendPatch.safeParse({ type: 'local' }).success).toBe(false);
-    expect(backendPatch.safeParse({ config: { root: '/a', mode: 'x' } }).success).toBe(false);
+    expect(backendPatch.safeParse({ config: { root: { nested: true } } }).success).toBe(false);
   });
 });
 
@@ -55,6 +75,10 @@ describe('settings', () => {
       default_boot_backend_id: null,
       default_ingest_backend_id: null,
       anonymous_boot_networks: [...privateNetworks],
+      file_serving_bandwidth_mbps: 1000,
+      min_transfer_mbps: 1,
+      per_client_mbps: null,
+      busy_above_transfers: 1000,
       operation_retention_days: 90,
     });
   });
@@ -96,7 +120,8 @@ describe('settings', () => {
   });
 
   it('refuse what this version does not have', () => {
-    expect(settingsPatch.safeParse({ file_serving_bandwidth_mbps: 10 }).success).toBe(false);
+    expect(settingsPatch.safeParse({ max_uploads: 10 }).success).toBe(false);
+    expect(settingsPatch.safeParse({ file_serving_bandwidth_mbps: 0.5 }).success).toBe(false);
     expect(settingsPatch.safeParse({ operation_retention_days: 0 }).success).toBe(false);
   });
 });

@@ -4,8 +4,10 @@ import type { BackendPath } from '@holdfast/bytes/backend-path';
 export interface Capabilities {
   /** Bytes can be written, removed and made. */
   writable: boolean;
-  /** `move` is there and is atomic. */
+  /** `move` is there, and is atomic unless `moveInSteps` is set. */
   move: boolean;
+  /** `move` is a copy and a removal: a crash between the two leaves the file under both names, never under neither. */
+  moveInSteps?: boolean;
   /** `copy` is there. */
   copy: boolean;
   /** Folders exist on their own (`makeFolder`), not only as prefixes of files. */

@@ -12,6 +12,7 @@ import { openFile, freshnessOf, statPath } from './local/reading.ts';
 import { removeEntry } from './local/removing.ts';
 import { sweepStaging } from './local/sweeping.ts';
 import { Volume } from './local/volume.ts';
+import type { VerifyStaged } from './local/volume.ts';
 import { copyFile, writeFile } from './local/writing.ts';
 
 export { prepareLocalRoot } from './local/prepare-root.ts';
@@ -23,6 +24,8 @@ export interface LocalBackendOptions {
   volumeId: string;
   /** Marks what this hub stages, so that a sweep tells its own from others'. */
   ownerId: string;
+  /** Looks at a staged file before it is published; throwing refuses the write. For trees that are not on this machine. */
+  verifyStaged?: VerifyStaged;
 }
 
 /** A backend as it is for a local tree: every optional operation is there. */
@@ -53,7 +56,7 @@ async function usageOf(volume: Volume, signal: AbortSignal | undefined): Promise
  * operations, so that the volume can be unmounted while nobody works on it.
  */
 export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
-  const volume = new Volume(resolve(options.root), options.volumeId, options.ownerId);
+  const volume = new Volume(resolve(options.root), options.volumeId, options.ownerId, options.verifyStaged);
   return {
     type: 'local',
     capabilities,

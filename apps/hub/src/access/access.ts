@@ -14,6 +14,9 @@ const TOUCH_INTERVAL_MS = 60_000;
 /** Characters of a token shown in lists, to tell keys apart. */
 const HINT_LENGTH = 4;
 
+/** Actors that are no issued keys. */
+const RESERVED_NAMES: ReadonlySet<string> = new Set(['anonymous', 'administrator', 'environment']);
+
 export interface IssueKey {
   name: string;
   scopes: Scope[];
@@ -75,6 +78,7 @@ export class Access {
 
   /** Issues a key; its token is returned here and never again. */
   async issue(request: IssueKey): Promise<{ key: ApiKey; token: string }> {
+    await this.#requireFreeName(request.name);
     const token = newToken();
     const key = await this.#catalog.keys.insert({
       ...request,
@@ -95,6 +99,16 @@ export class Access {
   async isLive(keyId: string): Promise<boolean> {
     const key = await this.#catalog.keys.get(keyId);
     return key !== null && key.revokedAt === null && !isExpired(key, this.#now());
+  }
+
+  /** Names are who did what in the operation log, so none is given twice, not even that of a revoked key. */
+  async #requireFreeName(name: string): Promise<void> {
+    const isTaken =
+      RESERVED_NAMES.has(name) || (await this.#catalog.keys.list()).some((key) => key.name === name);
+    if (!isTaken) return;
+    throw new HoldfastError('name_taken', `There is already an API key named "${name}", or was one.`, {
+      errors: [{ field: 'name', message: 'is taken' }],
+    });
   }
 
   /** @throws HoldfastError `key_not_found`; `conflict` for the last administrator and for the environment's */

@@ -79,7 +79,7 @@ describe('an issued key', () => {
       name: 'another',
       type: 'local',
       config: { root },
-      createRoot: true,
+      create: true,
     });
     const { token } = await hub.issueKey({ scopes: ['files:read'], backend_id: row.id });
     expect(await statusOf(token)).toBe(200);

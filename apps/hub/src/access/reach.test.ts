@@ -27,7 +27,7 @@ beforeAll(async () => {
     name: 'other',
     type: 'local',
     config,
-    createRoot: true,
+    create: true,
   });
   otherBackend = row.id;
   const scopes = ['files:read', 'files:write', 'backends:read'];

@@ -134,8 +134,9 @@ describe('a changed backend', () => {
 
   it('is not led to another volume, and goes on as it was', async () => {
     await hub.upload('/a', 'a');
-    const other = await create('other', await makeFolder('other'));
-    for (const root of [await makeFolder('empty'), other.config.root]) {
+    const otherRoot = await makeFolder('other');
+    await create('other', otherRoot);
+    for (const root of [await makeFolder('empty'), otherRoot]) {
       const refused = await hub.refusal(endpoints.updateBackend, { params, body: { config: { root } } });
       expect(refused).toMatchObject({ code: 'wrong_volume', status: 409 });
       expect(refused.detail).toContain('another volume');

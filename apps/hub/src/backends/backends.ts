@@ -3,14 +3,13 @@ import { z } from 'zod';
 import type { Backend } from '@holdfast/catalog/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { Catalog } from '@holdfast/catalog/catalog';
-import { backendConfigs, backendType, type BackendType } from '@holdfast/contract/backends';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { ProbeReport, StorageBackend, Usage } from '@holdfast/storage/backend';
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
 import { seal, unseal } from './seal.ts';
-import { definitionOf } from './types.ts';
+import { definitionOf, parseConfig, type Surroundings } from './types.ts';
 
 const openedSecrets = z.record(z.string(), z.string());
 
@@ -49,7 +48,7 @@ export class Backends {
   readonly #settings: Settings;
   readonly #logger: Logger;
   readonly #sealingKey: Buffer;
-  readonly #hubId: string;
+  readonly #surroundings: Surroundings;
   readonly #entries = new Map<string, Entry>();
 
   constructor(options: {
@@ -60,6 +59,7 @@ export class Backends {
     logger: Logger;
     sealingKey: Buffer;
     hubId: string;
+    dataDir: string;
   }) {
     this.#catalog = options.catalog;
     this.#events = options.events;
@@ -67,7 +67,8 @@ export class Backends {
     this.#settings = options.settings;
     this.#logger = options.logger;
     this.#sealingKey = options.sealingKey;
-    this.#hubId = options.hubId;
+    const { hubId, dataDir, logger } = options;
+    this.#surroundings = { hubId, dataDir, logger };
   }
 
   /** Brings every configured backend to life and cleans up what an interrupted write left on it. */
@@ -96,11 +97,14 @@ export class Backends {
     name: string;
     type: Backend['type'];
     config: JsonObject;
-    createRoot?: boolean;
+    create?: boolean;
   }): Promise<LiveBackend> {
     const definition = definitionOf(request.type);
     if ((await this.#catalog.backends.getByName(request.name)) !== null) throw nameTaken(request.name);
-    const { volumeId } = await definition.prepare(request.config, { create: request.createRoot ?? false });
+    const { volumeId } = await definition.prepare(request.config, {
+      ...this.#surroundings,
+      create: request.create ?? false,
+    });
     this.#refuseKnownVolume(volumeId, null);
     const { open, secrets } = splitSecrets(request.config, definition.secretFields);
     const id = crypto.randomUUID();
@@ -125,10 +129,11 @@ export class Backends {
     const patch: Parameters<Catalog['backends']['update']>[1] = {};
     if (change.name !== undefined) patch.name = change.name;
     if (change.config !== undefined) {
-      const merged = backendConfigs[typeOf(entry.row)].parse(
+      const merged = parseConfig(
+        entry.row.type,
         mergeConfig({ ...entry.row.config, ...this.#openSecrets(entry.row) }, change.config),
       );
-      const { volumeId } = await definition.prepare(merged, { create: false });
+      const { volumeId } = await definition.prepare(merged, { ...this.#surroundings, create: false });
       if (volumeId !== entry.row.volumeId) {
         throw new HoldfastError(
           'wrong_volume',
@@ -197,10 +202,9 @@ export class Backends {
 
   #bringUp(row: Backend): Entry {
     const storage = definitionOf(row.type).open({
-      config: row.config,
-      secrets: this.#openSecrets(row),
+      ...this.#surroundings,
+      config: { ...row.config, ...this.#openSecrets(row) },
       volumeId: row.volumeId ?? '',
-      hubId: this.#hubId,
     });
     return {
       row,
@@ -299,11 +303,6 @@ export function splitSecrets(
 export function mergeConfig(config: JsonObject, change: JsonObject): JsonObject {
   const merged = { ...config, ...change };
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
-}
-
-/** The type of a row that this version has; rows of others were refused when they were brought up. */
-function typeOf(row: Backend): BackendType {
-  return backendType.parse(row.type);
 }
 
 function backendNotFound(id: string): HoldfastError {

@@ -1,46 +1,102 @@
-import { localConfig } from '@holdfast/contract/backends';
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import {
+  backendConfigs,
+  httpConfig,
+  iscsiConfig,
+  localConfig,
+  nfsConfig,
+  s3Config,
+  type BackendType,
+} from '@holdfast/contract/backends';
 import type { JsonObject } from '@holdfast/contract/json';
-import { HoldfastError } from '@holdfast/contract/errors';
-import { createLocalBackend, prepareLocalRoot } from '@holdfast/storage/local';
 import type { StorageBackend } from '@holdfast/storage/backend';
+import { createHttpBackend, prepareHttp } from '@holdfast/storage/http';
+import { createIscsiBackend, prepareIscsi } from '@holdfast/storage/iscsi';
+import { createLocalBackend, prepareLocalRoot } from '@holdfast/storage/local';
+import { createNfsBackend, prepareNfs } from '@holdfast/storage/nfs';
+import { createS3Backend, prepareS3 } from '@holdfast/storage/s3';
 
-/** What a backend type needs to come to life from its row. */
-export interface BackendMaterial {
-  config: JsonObject;
-  /** Secret fields, opened; never logged. */
-  secrets: Record<string, string>;
-  volumeId: string;
+/** What a backend type needs of its hub. */
+export interface Surroundings {
   /** This hub's id: marks what it stages. */
   hubId: string;
+  /** Absolute; folders for mount points and sockets are made in it. */
+  dataDir: string;
+  logger: Logger;
+}
+
+/** A configuration with its secrets in the clear; it never leaves this room. */
+export interface BackendMaterial extends Surroundings {
+  config: JsonObject;
+  volumeId: string;
+}
+
+export interface PrepareOptions extends Surroundings {
+  /** Make the folder (local), or the file system (iscsi), that is not there yet. */
+  create: boolean;
 }
 
 export interface BackendTypeDefinition {
   /** Fields of `config` that are sealed in the catalog and shown only as `has_<field>`. */
   secretFields: readonly string[];
   /** Checks a new or changed configuration against the world and marks the volume; resolves to its id. */
-  prepare(config: JsonObject, options: { create: boolean }): Promise<{ volumeId: string }>;
+  prepare(config: JsonObject, options: PrepareOptions): Promise<{ volumeId: string }>;
   open(material: BackendMaterial): StorageBackend;
 }
 
-const local: BackendTypeDefinition = {
-  secretFields: [],
-  prepare: (config, options) =>
-    prepareLocalRoot({ root: localConfig.parse(config).root, create: options.create }),
-  open: ({ config, volumeId, hubId }) =>
-    createLocalBackend({ root: localConfig.parse(config).root, volumeId, ownerId: hubId }),
+const definitions: Record<BackendType, BackendTypeDefinition> = {
+  local: {
+    secretFields: [],
+    prepare: (config, { create }) => prepareLocalRoot({ root: localConfig.parse(config).root, create }),
+    open: ({ config, volumeId, hubId }) =>
+      createLocalBackend({ root: localConfig.parse(config).root, volumeId, ownerId: hubId }),
+  },
+  nfs: {
+    secretFields: [],
+    prepare: (config, options) => prepareNfs(nfsConfig.parse(config), nfsSurroundings(options)),
+    open: ({ config, volumeId, ...surroundings }) =>
+      createNfsBackend({ ...nfsConfig.parse(config), volumeId, ...nfsSurroundings(surroundings) }),
+  },
+  http: {
+    secretFields: ['password'],
+    prepare: (config) => prepareHttp(httpConfig.parse(config)),
+    open: ({ config, volumeId, hubId, logger }) =>
+      createHttpBackend({ ...httpConfig.parse(config), volumeId, ownerId: hubId, logger }),
+  },
+  s3: {
+    secretFields: ['secret_access_key'],
+    prepare: (config) => prepareS3(s3Config.parse(config)),
+    open: ({ config, volumeId, hubId, logger }) =>
+      createS3Backend({ ...s3Config.parse(config), volumeId, ownerId: hubId, logger }),
+  },
+  iscsi: {
+    secretFields: ['chap_password'],
+    prepare: (config, { create, ...surroundings }) =>
+      prepareIscsi(iscsiConfig.parse(config), { ...iscsiSurroundings(surroundings), format: create }),
+    open: ({ config, volumeId, ...surroundings }) =>
+      createIscsiBackend({ ...iscsiConfig.parse(config), volumeId, ...iscsiSurroundings(surroundings) }),
+  },
 };
 
-const definitions: Partial<Record<string, BackendTypeDefinition>> = { local };
+export function definitionOf(type: BackendType): BackendTypeDefinition {
+  return definitions[type];
+}
 
-/** @throws HoldfastError `validation_failed` for a type that this version does not have */
-export function definitionOf(type: string): BackendTypeDefinition {
-  const definition = definitions[type];
-  if (definition !== undefined) return definition;
-  throw new HoldfastError(
-    'validation_failed',
-    `This hub has no backends of type ${type}; it has ${Object.keys(definitions).join(', ')}.`,
-    {
-      errors: [{ field: 'type', message: 'unknown' }],
-    },
-  );
+/** A stored configuration once a change is merged into it. @throws ZodError */
+export function parseConfig(type: BackendType, config: JsonObject): JsonObject {
+  return z.object({ config: backendConfigs[type] }).parse({ config }).config;
+}
+
+function nfsSurroundings({ hubId, dataDir }: Surroundings): { ownerId: string; mountRoot: string } {
+  return { ownerId: hubId, mountRoot: resolve(dataDir, 'mounts') };
+}
+
+function iscsiSurroundings({ hubId, dataDir, logger }: Surroundings): {
+  ownerId: string;
+  stateDir: string;
+  logger: Logger;
+} {
+  return { ownerId: hubId, stateDir: resolve(dataDir, 'iscsi'), logger };
 }

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -51,6 +52,7 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request, reply, logger);
     },
+    clientErrorHandler: answerGarbledRequest,
     genReqId: (request) => requestIdOf(request.headers),
     requestIdHeader: false,
     routerOptions: { maxParamLength: 16_384 },
@@ -194,6 +196,22 @@ function notFound(request: FastifyRequest): HoldfastError {
     );
   }
   return new HoldfastError('not_found', `There is nothing at ${path}; the API is described at /docs.`);
+}
+
+/** What is no HTTP at all is answered like everything else, and the connection is closed. */
+function answerGarbledRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const detail = tooLarge ? 'The request head is too large.' : 'The request is not valid HTTP/1.1.';
+  const problem = toProblem(new HoldfastError('invalid_request', detail), requestIdOf({}));
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nX-Request-Id: ${problem.request_id}\r\nContent-Type: application/problem+json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
 }
 
 /** Firmware joins paths carelessly: `//api/v1//files` means the same as one slash each. The query stays as it is. */

@@ -10,5 +10,9 @@ export function serverUrl(request: FastifyRequest, config: Pick<HubConfig, 'publ
   const scheme = config.tls === null ? 'http' : 'https';
   const { localAddress, localPort } = request.socket;
   const fallback = localAddress?.includes(':') === true ? `[${localAddress}]` : localAddress;
-  return `${scheme}://${request.headers.host ?? `${fallback}:${localPort}`}`;
+  const { host } = request.headers;
+  if (host === undefined) return `${scheme}://${fallback}:${localPort}`;
+  // GRUB 2.06 leaves the port out of its Host header, whatever port it asks.
+  const isGrub = request.headers['user-agent']?.startsWith('GRUB ') === true;
+  return `${scheme}://${isGrub && !/:\d+$/.test(host) ? `${host}:${localPort}` : host}`;
 }

@@ -165,7 +165,7 @@ describe('the generated files', () => {
     '%s ask again with the MAC address',
     async (target) => {
       const answer = await requestRaw(hub.url, 'GET', target);
-      expect(answer.body.toString()).toContain('/api/v1/boot/grub?mac=$net_default_mac');
+      expect(answer.body.toString()).toContain('/api/v1/boot/grub?mac=$holdfast_mac');
     },
   );
 

@@ -9,6 +9,7 @@ import type { Transfers } from '../transfers/transfers.ts';
 import type { Access } from '../access/access.ts';
 import { installedFirmware } from './firmware.ts';
 import type { Netboot } from './netboot.ts';
+import { SequentialCheck } from './sequential-check.ts';
 
 export interface TftpFilesOptions {
   access: Access;
@@ -61,7 +62,9 @@ export class TftpFiles {
     const { library, settings, transfers } = this.#options;
     const backendId = settings.current.default_boot_backend_id;
     if (backendId === null) throw new HoldfastError('no_boot_backend', 'No boot backend is set.');
-    const { file } = await library.open(backendId, path);
+    const { file, sha256 } = await library.open(backendId, path);
+    const check =
+      file.fd === undefined && sha256 !== null ? new SequentialCheck(file.entry.size, sha256) : null;
     const { size } = file.entry;
     const stream = transfers.open({
       client: address,
@@ -73,7 +76,11 @@ export class TftpFiles {
     });
     return {
       size,
-      readInto: (buffer, position) => readInto(file, buffer, position),
+      readInto: async (buffer, position) => {
+        const bytes = await readInto(file, buffer, position);
+        check?.note(buffer.subarray(0, bytes), position);
+        return bytes;
+      },
       pace: (bytes) => stream.pace(bytes),
       delivered: (bytes) => {
         stream.sent(bytes);

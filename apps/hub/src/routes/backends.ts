@@ -1,10 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import type { Backend } from '@holdfast/contract/backends';
-import { localConfig } from '@holdfast/contract/backends';
+import { backend, localConfig, type Backend } from '@holdfast/contract/backends';
 import { endpoints } from '@holdfast/contract/endpoints';
-import { HoldfastError } from '@holdfast/contract/errors';
+import { toJson, objectOf, type JsonObject } from '@holdfast/contract/json';
+import type { Backend as BackendRow } from '@holdfast/catalog/backends';
 import { requireReachOfBackend, reachesBackend } from '../access/principal.ts';
 import type { LiveBackend } from '../backends/backends.ts';
+import { definitionOf } from '../backends/types.ts';
 import type { HubContext } from '../context.ts';
 import { mount } from '../http/mount.ts';
 import { success } from './views.ts';
@@ -12,18 +13,16 @@ import { success } from './views.ts';
 export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot }: HubContext): void {
   const view = async (live: LiveBackend): Promise<Backend> => {
     const { row, storage } = live;
-    if (row.type !== 'local') throw new HoldfastError('internal', `The type ${row.type} has no view.`);
     const { writable, move, copy, folders, usage } = storage.capabilities;
-    const config = localConfig.parse(row.config);
-    return {
+    return backend.parse({
       id: row.id,
       name: row.name,
       type: row.type,
       status: live.status,
       status_message: live.status === 'online' ? null : live.statusMessage,
-      config,
+      config: shownConfig(row, definitionOf(row.type).secretFields),
       capabilities: { writable, move, copy, folders, usage },
-      mount_point: config.root,
+      mount_point: row.type === 'local' ? localConfig.parse(row.config).root : null,
       stats: {
         used_bytes: live.usage?.usedBytes ?? null,
         total_bytes: live.usage?.totalBytes ?? null,
@@ -33,7 +32,7 @@ export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot
       checked_at: live.checkedAt?.toISOString() ?? null,
       created_at: row.createdAt.toISOString(),
       updated_at: row.updatedAt.toISOString(),
-    };
+    });
   };
 
   mount(app, endpoints.listBackends, async ({ principal }) => {
@@ -43,7 +42,11 @@ export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot
       .toSorted((a, b) => (a.row.name < b.row.name ? -1 : 1)); // names are unique
     return { success: true, data: await Promise.all(visible.map(view)), total: visible.length };
   });
-  mount(app, endpoints.createBackend, async ({ body }) => success(await view(await backends.create(body))));
+  mount(app, endpoints.createBackend, async ({ body }) => {
+    const { name, type, config } = body;
+    const create = type === 'iscsi' && body.format;
+    return success(await view(await backends.create({ name, type, config: toJsonObject(config), create })));
+  });
   mount(app, endpoints.getBackend, async ({ params, principal }) => {
     requireReachOfBackend(principal, params.id);
     return success(await view(backends.get(params.id)));
@@ -65,4 +68,14 @@ export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot
       checks: report.checks,
     });
   });
+}
+
+/** The configuration as it may be seen: of a secret only whether it is set. */
+function shownConfig(row: BackendRow, secretFields: readonly string[]): JsonObject {
+  const flags = secretFields.map((field) => [`has_${field}`, row.sealedSecrets !== null]);
+  return { ...row.config, ...Object.fromEntries(flags) };
+}
+
+function toJsonObject(config: object): JsonObject {
+  return objectOf(toJson(config));
 }

@@ -137,7 +137,7 @@ describe('a JSON body', () => {
   it.each(['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/merge-patch+json'])(
     'may be called %s',
     async (type) => {
-      const answer = await postKey(JSON.stringify({ name: 'typed', scopes: ['files:read'] }), {
+      const answer = await postKey(JSON.stringify({ name: `typed ${type}`, scopes: ['files:read'] }), {
         'content-type': type,
       });
       expect(answer.status).toBe(201);

@@ -4,6 +4,7 @@ import type { BufferPool } from '@holdfast/bytes/buffer-pool';
 import type { PacedStream } from '@holdfast/bytes/pacing/transfer-view';
 import { sendRange } from '@holdfast/bytes/send-range';
 import { sendStream } from '@holdfast/bytes/send-stream';
+import { StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { OpenFile } from '@holdfast/storage/backend';
 
@@ -16,6 +17,8 @@ export interface SendOptions {
   buffers: BufferPool;
   /** Says when blocks may go, and is told what went. */
   stream: PacedStream;
+  /** What a whole body must hash to, where it comes over a network; null: it is not checked. */
+  verify: string | null;
 }
 
 export interface BodyPlan {
@@ -37,6 +40,7 @@ export async function sendBody(
 ): Promise<void> {
   to.setTimeout(STALLED_MS, () => to.destroy());
   const last = plan.parts.length - 1;
+  const digest = isWhole(plan, file) && options.verify !== null ? new StreamDigest() : null;
   for (const [index, { header, range }] of plan.parts.entries()) {
     if (header !== undefined) to.write(header);
     if (index < last) {
@@ -44,9 +48,11 @@ export async function sendBody(
       continue;
     }
     const split = Math.max(range.start, range.end - HELD_BACK_BYTES);
-    await send(to, file, { start: range.start, end: split }, options);
+    await send(to, file, { start: range.start, end: split }, options, digest);
     const tail = await readWhole(file, { start: split, end: range.end });
     await requireUnchanged(file);
+    digest?.update(tail);
+    if (digest !== null && digest.hex() !== options.verify) throw garbled(file);
     await options.stream.pace(tail.byteLength);
     to.write(tail);
     options.stream.sent(tail.byteLength);
@@ -59,6 +65,7 @@ async function send(
   file: OpenFile,
   range: ByteRange,
   { buffers, stream }: SendOptions,
+  digest: StreamDigest | null = null,
 ): Promise<void> {
   if (range.end === range.start) return;
   const paced = {
@@ -70,10 +77,14 @@ async function send(
     },
   };
   if (file.readInto !== undefined) {
-    const readInto = file.readInto.bind(file);
+    const readInto = digested(file.readInto.bind(file), digest);
     await sendRange({ ...paced, readInto, range, buffers, blockBytes: () => stream.blockBytes });
   } else {
-    await sendStream({ ...paced, source: file.stream(range), length: range.end - range.start });
+    await sendStream({
+      ...paced,
+      source: digest === null ? file.stream(range) : digestedStream(file.stream(range), digest),
+      length: range.end - range.start,
+    });
   }
 }
 
@@ -87,6 +98,42 @@ export async function readWhole(file: OpenFile, range: ByteRange): Promise<Buffe
   }
   if (filled < bytes.byteLength) throw changed(file);
   return bytes;
+}
+
+function isWhole({ parts }: BodyPlan, file: OpenFile): boolean {
+  const [only] = parts;
+  return (
+    parts.length === 1 && only !== undefined && only.range.start === 0 && only.range.end === file.entry.size
+  );
+}
+
+type ReadInto = (buffer: Uint8Array, position: number) => Promise<number>;
+
+/** A body is read from its start to its end, so that each read continues the digest. */
+function digested(readInto: ReadInto, digest: StreamDigest | null): ReadInto {
+  if (digest === null) return readInto;
+  return async (buffer, position) => {
+    const bytes = await readInto(buffer, position);
+    digest.update(buffer.subarray(0, bytes));
+    return bytes;
+  };
+}
+
+async function* digestedStream(
+  source: AsyncIterable<Uint8Array>,
+  digest: StreamDigest,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    digest.update(chunk);
+    yield chunk;
+  }
+}
+
+function garbled(file: OpenFile): HoldfastError {
+  return new HoldfastError(
+    'checksum_mismatch',
+    `${file.entry.path} came from its backend with other bytes than it was stored with; the transfer was cut. Try again, and verify the backend if it stays.`,
+  );
 }
 
 /** Time stamps and size only: replacing a path by rename touches the old inode's ctime, not the bytes that are open. */

@@ -56,8 +56,8 @@ export class Transfers implements Disposable {
 
   /** A paced stream to one client; close it when it ends. @throws HoldfastError `shutting_down` */
   open({ client, actor, backendId, path, protocol, size }: TransferRequest): PacedStream {
-    // The same path of two backends is two files.
-    const key = `${backendId}:${path}`;
+    // The same path of two backends is two files, and two keys behind one address are two clients of it.
+    const key = `${backendId}\n${actor}\n${path}`;
     return this.#throttle.open({ client, path: key, protocol, size, meta: { actor, backendId } });
   }
 
@@ -130,7 +130,7 @@ function transferView(view: View): Transfer {
 }
 
 function pathOf(view: View): string {
-  return view.path.slice(view.meta.backendId.length + 1);
+  return view.path.slice(view.meta.backendId.length + view.meta.actor.length + 2);
 }
 
 function log(operations: Operations, view: View, { outcome, error }: TransferOutcome): void {

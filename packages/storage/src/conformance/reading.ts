@@ -143,8 +143,11 @@ export function describeReading(bench: ConformanceBench): void {
       const isFresh = bench.backend.freshness?.(entry);
       if (isFresh !== undefined) expect(isFresh()).toBe(true);
       const { entry: next } = await bench.backend.write(path, chunksOf(sampleBytes(100)));
-      expect(next.validator).not.toBe(entry.validator);
-      if (isFresh !== undefined) expect(isFresh()).toBe(false);
+      // The very same bytes: where the validator comes of the bytes (an ETag), it may stay.
+      if (isFresh !== undefined) {
+        expect(next.validator).not.toBe(entry.validator);
+        expect(isFresh()).toBe(false);
+      }
       expect(bench.backend.freshness?.(entry)).toBeUndefined();
       await bench.backend.remove(path);
       expect(bench.backend.freshness?.(next)).toBeUndefined();

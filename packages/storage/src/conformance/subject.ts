@@ -30,6 +30,8 @@ export interface ConformanceOptions {
   tampering?: boolean;
   /** Names that differ in case, or in Unicode normal form, are different files. Default true. */
   distinctNames?: boolean;
+  /** Names that begin with a dot show in listings; nginx, for one, leaves them out. Default true. */
+  listsDotNames?: boolean;
 }
 
 /** The subject of a suite and a folder of its own for each test. */
@@ -40,7 +42,13 @@ export class ConformanceBench {
   #count = 0;
 
   constructor(make: () => Promise<ConformanceSubject>, options: ConformanceOptions) {
-    this.options = { symlinks: false, tampering: false, distinctNames: true, ...options };
+    this.options = {
+      symlinks: false,
+      tampering: false,
+      distinctNames: true,
+      listsDotNames: true,
+      ...options,
+    };
     beforeAll(async () => {
       this.#subject = await make();
     });

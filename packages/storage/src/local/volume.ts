@@ -9,17 +9,22 @@ import { MARKER_PATH, parseMarker } from './volume-marker.ts';
 /** The name of the folder for unfinished files, in the reserved area. */
 export const STAGING_FOLDER = 'staging';
 
+/** Checks the bytes of a staged file by the path it has now, against what was computed from its source. */
+export type VerifyStaged = (path: string, expected: { size: number; sha256: string }) => Promise<void>;
+
 /** A root folder and the proof that the right volume is mounted there. */
 export class Volume {
   readonly root: string;
   readonly ownerId: string;
   readonly locks = new PathLocks();
+  readonly verifyStaged: VerifyStaged | undefined;
   readonly #volumeId: string;
   /** Identity of the marker file when its content was last read and found right. */
   #verifiedMarker: string | undefined;
   #realRoot: Promise<string> | undefined;
 
-  constructor(root: string, volumeId: string, ownerId: string) {
+  constructor(root: string, volumeId: string, ownerId: string, verifyStaged?: VerifyStaged) {
+    this.verifyStaged = verifyStaged;
     this.root = root;
     this.#volumeId = volumeId;
     this.ownerId = ownerId;

@@ -36,6 +36,7 @@ export async function withStaged<T>(
     expectedSha256: options.expectedSha256,
     signal: options.signal,
   });
+  await volume.verifyStaged?.(staging.child(slot.tempName), staged);
   return await use(staged, {
     intentPath: staging.child(slot.intentName),
     intentText: (tempName) => renderIntent(path, tempName),

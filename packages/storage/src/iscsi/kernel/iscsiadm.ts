@@ -1,0 +1,83 @@
+import { HoldfastError } from '@holdfast/contract/errors';
+import { portalText } from '../initiator/connection.ts';
+import type { Portal } from '../initiator/connection.ts';
+import { loginFailure } from '../initiator/login-failure.ts';
+
+/** What iscsiadm is to be told about: one target at one portal, by an interface record of its own. */
+export interface NodeAddress {
+  target: string;
+  portal: Portal;
+  /** Name of the interface record, which carries the initiator's name. */
+  iface: string;
+}
+
+function node({ target, portal, iface }: NodeAddress): string[] {
+  return ['--mode', 'node', '--targetname', target, '--portal', portalText(portal), '--interface', iface];
+}
+
+function ifaceRecord(name: string): string[] {
+  return ['--mode', 'iface', '--interface', name];
+}
+
+/** The arguments of each call of iscsiadm(8). None of them is a secret. */
+export const iscsiadmArguments = {
+  makeIface: (name: string) => [...ifaceRecord(name), '--op', 'new'],
+  setIface: (name: string, key: string, value: string) => [
+    ...ifaceRecord(name),
+    '--op',
+    'update',
+    '--name',
+    `iface.${key}`,
+    '--value',
+    value,
+  ],
+  removeIface: (name: string) => [...ifaceRecord(name), '--op', 'delete'],
+  makeNode: (address: NodeAddress) => [...node(address), '--op', 'new'],
+  removeNode: (address: NodeAddress) => [...node(address), '--op', 'delete'],
+  login: (address: NodeAddress) => [...node(address), '--login'],
+  logout: (address: NodeAddress) => [...node(address), '--logout'],
+  sessions: () => ['--mode', 'session'],
+};
+
+/** The statuses of iscsiadm(8) that are no failure of the step: already logged in, nothing found to undo. */
+export const iscsiadmStatus = { ok: 0, sessionExists: 15, noObjects: 21 } as const;
+
+/** The numbers of the sessions with a target, from what `iscsiadm --mode session` prints. */
+export function sessionNumbers(printed: string, target: string): number[] {
+  const numbers: number[] = [];
+  for (const line of printed.split('\n')) {
+    const [, number, name] = /^\S+: \[(\d+)\] \S+ (\S+)/.exec(line) ?? [];
+    if (number !== undefined && name === target) numbers.push(Number(number));
+  }
+  return numbers;
+}
+
+/** The error for a status of a login by iscsiadm(8). */
+export function kernelLoginFailure(code: number, target: string): HoldfastError {
+  switch (code) {
+    case 24:
+      return loginFailure(0x02_01, target);
+    case 21:
+    case 19:
+      return loginFailure(0x02_03, target);
+    case 4:
+    case 8:
+    case 11:
+      return new HoldfastError(
+        'backend_unavailable',
+        `The iSCSI server of ${target} does not answer. Check the fields portal and port, and the network.`,
+      );
+    case 18:
+    case 20:
+      return new HoldfastError(
+        'backend_unavailable',
+        'The service iscsid does not run on the hub. Start it (systemctl enable --now iscsid), or set mode to direct.',
+        { retryable: false },
+      );
+    default:
+      return new HoldfastError(
+        'backend_unavailable',
+        `The kernel could not log in at ${target} (iscsiadm status ${code}). Look into the journal of iscsid.`,
+      );
+  }
+}

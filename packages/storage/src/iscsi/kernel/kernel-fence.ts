@@ -1,0 +1,54 @@
+import { ReservedByAnother } from '../initiator/sense.ts';
+import { noReservations } from '../initiator/logical-unit.ts';
+import { WRITE_EXCLUSIVE_REGISTRANTS_ONLY } from '../initiator/persistent-reservation.ts';
+import { runTool } from '../stack/tool.ts';
+
+/** sg_persist(8) ends with 24 for a reservation conflict and 9 for a command that the device does not know. */
+const status = { ok: 0, unsupported: 9, conflict: 24 } as const;
+
+type Action = 'register' | 'reserve' | 'preempt' | 'release' | 'unregister';
+
+/** The arguments of sg_persist(8) for a step. @param key sixteen hexadecimal digits; no secret */
+export function fenceArguments(action: Action, key: string, device: string): string[] {
+  const type = `--prout-type=${WRITE_EXCLUSIVE_REGISTRANTS_ONLY}`;
+  const own = `--param-rk=0x${key}`;
+  const about = `--param-sark=0x${key}`;
+  const step = {
+    register: ['--register-ignore', about],
+    reserve: ['--reserve', own, type],
+    preempt: ['--preempt', own, about, type],
+    release: ['--release', own, type],
+    unregister: ['--register', own, '--param-sark=0'],
+  } satisfies Record<Action, string[]>;
+  return ['--out', ...step[action], device];
+}
+
+/** The key that has reserved a device, from what `sg_persist --in --read-reservation` prints; undefined for none. */
+export function reservationKey(printed: string): string | undefined {
+  const [, key] = /^\s*Key\s*=\s*0x([0-9a-fA-F]{1,16})\s*$/m.exec(printed) ?? [];
+  return key?.toLowerCase().padStart(16, '0');
+}
+
+/** As `acquireFence`, by the session of the kernel. */
+export async function acquireKernelFence(device: string, key: string): Promise<void> {
+  const doing = 'Reserving the LUN';
+  const before = await runTool('sg_persist', ['--in', '--read-reservation', device], {
+    okCodes: [status.ok, status.unsupported],
+  });
+  if (before.code === status.unsupported) throw noReservations();
+  const holder = reservationKey(before.stdout);
+  if (holder !== undefined && holder !== key) throw new ReservedByAnother(doing);
+  await runTool('sg_persist', fenceArguments('register', key, device));
+  const step = holder === undefined ? 'reserve' : 'preempt';
+  const { code } = await runTool('sg_persist', fenceArguments(step, key, device), {
+    okCodes: [status.ok, status.conflict],
+  });
+  if (code === status.ok) return;
+  await runTool('sg_persist', fenceArguments('unregister', key, device));
+  throw new ReservedByAnother(doing);
+}
+
+export async function releaseKernelFence(device: string, key: string): Promise<void> {
+  await runTool('sg_persist', fenceArguments('release', key, device));
+  await runTool('sg_persist', fenceArguments('unregister', key, device));
+}

@@ -1,0 +1,138 @@
+import { makeFolderDurably, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { HoldfastError } from '@holdfast/contract/errors';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Socket } from 'node:net';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Caller } from '../calls/caller.ts';
+import { unlessCancelled } from '../cancellation.ts';
+import type { IscsiLogger } from '../config.ts';
+import { awaitClaim } from './claim.ts';
+import { toolEnvironment, toolMissing } from './tool.ts';
+import type { VolumeStart } from './volume-start.ts';
+
+const holderProgram = fileURLToPath(new URL('holder-main.ts', import.meta.url));
+/** On top of the patience with the target: for unmounting, and for programs to end. */
+const goingDownMs = 15_000;
+/** A process of this machine that is silent for so long is stuck; a dead target does not keep it from answering. */
+const holderSilenceMs = 30_000;
+
+export interface StackOptions {
+  stateDir: string;
+  /** Name of the stack's folder in `stateDir`. */
+  name: string;
+  start: VolumeStart;
+  logger?: IscsiLogger | undefined;
+}
+
+interface Holder {
+  child: ChildProcess;
+  caller: Caller;
+  exited: Promise<void>;
+}
+
+/** The mounted LUN of this process: brought up when it is first needed, and again after it was lost. */
+export class LiveStack {
+  readonly #options: StackOptions;
+  #holder: Promise<Holder> | undefined;
+  #ending: Promise<void> = Promise.resolve();
+  #isDisposed = false;
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The channel to the process that has the LUN mounted.
+   * @throws HoldfastError why it cannot be brought up
+   */
+  async caller(signal?: AbortSignal): Promise<Caller> {
+    throwIfCancelled(signal, 'Mounting the LUN');
+    if (this.#isDisposed) throw new HoldfastError('shutting_down', 'The backend is closed.');
+    this.#holder ??= this.#bringUp();
+    const holder = this.#holder;
+    return (await unlessCancelled(holder, signal, 'Mounting the LUN')).caller;
+  }
+
+  /** Unmounts and lets the LUN go. */
+  async dispose(): Promise<void> {
+    this.#isDisposed = true;
+    const holder = await this.#holder?.catch(() => undefined);
+    holder?.caller.close(new HoldfastError('shutting_down', 'The backend was closed.'));
+    await this.#ending;
+  }
+
+  async #bringUp(): Promise<Holder> {
+    let holder: Holder | undefined;
+    try {
+      await this.#ending;
+      holder = await this.#startHolder();
+      await holder.caller.call('start', this.#options.start, { label: 'Mounting the LUN' });
+      return holder;
+    } catch (error) {
+      holder?.caller.close(new HoldfastError('backend_unavailable', 'The LUN could not be mounted.'));
+      await this.#ending;
+      this.#holder = undefined;
+      throw error;
+    }
+  }
+
+  async #startHolder(): Promise<Holder> {
+    const { stateDir, name, start, logger } = this.#options;
+    requireRoot();
+    if (!isAbsolute(stateDir))
+      throw new HoldfastError('internal', 'The folder for the state of LUNs must be absolute.');
+    const folder = join(stateDir, name);
+    await makeFolderDurably(stateDir, 0o700);
+    await makeFolderDurably(folder, 0o700);
+    await awaitClaim(folder, start.connection.stallMs + goingDownMs);
+    const child = spawn(
+      'unshare',
+      ['--mount', '--propagation', 'private', process.execPath, '--no-warnings', holderProgram],
+      // A group of its own: an interrupt from the terminal is for the hub, which takes the holder down in order.
+      { cwd: folder, env: toolEnvironment, stdio: ['ignore', 'ignore', 'pipe', 'pipe'], detached: true },
+    );
+    await once(child, 'spawn').catch((error: unknown) => {
+      throw toolMissing('unshare', error);
+    });
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      for (const line of text.trim().split('\n')) logger?.warn({ target: start.connection.target }, line);
+    });
+    const channel = child.stdio[3];
+    if (!(channel instanceof Socket)) throw new Error('The process was started without a channel.');
+    const caller = new Caller(channel, holderSilenceMs);
+    const holder: Holder = { child, caller, exited };
+    child.unref();
+    if (child.stderr instanceof Socket) child.stderr.unref();
+    this.#ending = this.#follow(holder);
+    return holder;
+  }
+
+  /** Waits for the end of a holder; one that does not end by itself is killed, and the kernel cleans up after it. */
+  async #follow({ child, caller, exited }: Holder): Promise<void> {
+    await caller.closed;
+    this.#holder = undefined;
+    child.ref();
+    const timer = setTimeout(
+      () => child.kill('SIGKILL'),
+      this.#options.start.connection.stallMs + goingDownMs,
+    );
+    await exited;
+    clearTimeout(timer);
+  }
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  const message =
+    'Mounting the file system of a LUN needs root (CAP_SYS_ADMIN), and the hub runs as another user.';
+  throw new HoldfastError('backend_unavailable', message, {
+    retryable: false,
+    errors: [{ field: 'config.mode', message }],
+  });
+}

@@ -1,0 +1,110 @@
+import { isRoot, nameOf } from '@holdfast/bytes/backend-path';
+import type { BackendPath } from '@holdfast/bytes/backend-path';
+import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import type { CopyOptions, WriteOptions, WriteResult } from '../../backend.ts';
+import { refuseTempNames } from '../../local/jail.ts';
+import { isAFolder } from '../../local/reading.ts';
+import { isFailure, nfsError } from '../failure.ts';
+import type { NfsNode } from '../file-system.ts';
+import { nfsStatus } from '../status.ts';
+import { entryOf } from './entry.ts';
+import { giveName } from './naming.ts';
+import { openShareFile } from './reading.ts';
+import { checkParent, lookAt, makeParent } from './resolving.ts';
+import type { Share } from './share.ts';
+import { withStaged } from './staging.ts';
+import type { Staged } from './staging.ts';
+
+const publishAttempts = 4;
+
+/**
+ * Stores a source under a path: staged, compared with what the server has, then published under the path's lock. A
+ * symlink at the path is replaced by the file when it points to a file inside the share; refused when it points out.
+ * Conditions that fail already at the start are answered before a byte of the source is read.
+ */
+export async function writeFile(
+  share: Share,
+  path: BackendPath,
+  source: AsyncIterable<Uint8Array>,
+  options: WriteOptions,
+): Promise<WriteResult> {
+  if (isRoot(path)) throw isAFolder(path);
+  refuseTempNames(path);
+  throwIfCancelled(options.signal, `Writing ${path}`);
+  const entered = await share.enter();
+  await checkParent(entered, path);
+  requireWritable(path, await lookAt(entered, path), options.ifAbsent);
+  return withStaged(share, entered, path, source, options, (staged) =>
+    share.locks.hold([path], () => publish(share, path, staged, options)),
+  );
+}
+
+function requireWritable(
+  path: BackendPath,
+  existing: { node: NfsNode } | null,
+  ifAbsent: boolean | undefined,
+): void {
+  if (existing?.node.attributes.type === 'directory') throw isAFolder(path);
+  if (existing === null || ifAbsent !== true) return;
+  throw new HoldfastError(
+    'precondition_failed',
+    `${path} exists already, and the write asked that it does not.`,
+  );
+}
+
+async function publish(
+  share: Share,
+  path: BackendPath,
+  staged: Staged,
+  options: WriteOptions,
+): Promise<WriteResult> {
+  for (let attempt = 1; ; attempt += 1) {
+    // Entered anew: a share that was exchanged while the bytes came in must not count as written.
+    const entered = await share.enter();
+    const existing = await lookAt(entered, path);
+    requireWritable(path, existing, options.ifAbsent);
+    await options.precondition?.(existing === null ? null : entryOf(path, existing.node.attributes));
+    throwIfCancelled(options.signal, `Writing ${path}`);
+    const parent = await makeParent(entered, path);
+    const target = { folder: parent.node.handle, name: nameOf(path), onlyIfFree: options.ifAbsent === true };
+    try {
+      const attributes = await giveName(entered.fs, staged, target, path);
+      return { entry: entryOf(path, attributes), sha256: staged.sha256, replaced: existing !== null };
+    } catch (error) {
+      if (isFailure(error, nfsStatus.EXIST) && options.ifAbsent === true) {
+        const text = `${path} exists already, and the write asked that it does not.`;
+        throw new HoldfastError('precondition_failed', text, { cause: error });
+      }
+      // The folder was removed by somebody else in this moment: make it again.
+      const isFolderGone = isFailure(error, nfsStatus.NOENT, nfsStatus.STALE, nfsStatus.FHEXPIRED);
+      if (!isFolderGone || attempt === publishAttempts) throw nfsError(error, `Publishing ${path}`);
+    }
+  }
+}
+
+/** Copies a file, by way of a verified write; the digest is of the bytes as they were copied. */
+export async function copyFile(
+  share: Share,
+  from: BackendPath,
+  to: BackendPath,
+  options: CopyOptions,
+): Promise<WriteResult> {
+  await using file = await openShareFile(share, from);
+  const { signal } = options;
+  try {
+    return await writeFile(share, to, file.stream(undefined, signal === undefined ? {} : { signal }), {
+      expectedSize: file.entry.size,
+      ...(options.expectedSha256 === undefined ? {} : { expectedSha256: options.expectedSha256 }),
+      ifAbsent: options.overwrite !== true,
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    if (!isHoldfastError(error, 'precondition_failed')) throw error;
+    throw new HoldfastError(
+      'already_exists',
+      `${to} exists already. Ask to overwrite it, or choose another name.`,
+      { cause: error },
+    );
+  }
+}
