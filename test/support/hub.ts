@@ -115,7 +115,13 @@ interface LaunchedHub {
 }
 
 async function launchHub(options: HubOptions, dataDir: string, adminKey: string): Promise<LaunchedHub> {
-  const [command, ...args] = [...(options.prefix ?? []), nodeBinary, ...nodeFlags, hubMain, ...(options.args ?? [])];
+  const [command, ...args] = [
+    ...(options.prefix ?? []),
+    nodeBinary,
+    ...nodeFlags,
+    hubMain,
+    ...(options.args ?? []),
+  ];
   if (command === undefined) throw new Error('The hub has no command to run.');
   const hub = await startProcess(command, args, {
     cwd: dataDir,

@@ -74,7 +74,10 @@ const subjects: Record<string, () => Promise<Subject>> = {
     };
   },
   async iscsi() {
-    const server = await startTgt({ sizeBytes: 1024 * mebibyte, chap: { username: 'hub', password: secret } });
+    const server = await startTgt({
+      sizeBytes: 1024 * mebibyte,
+      chap: { username: 'hub', password: secret },
+    });
     return {
       port: server.port,
       body: (port) => ({
@@ -108,10 +111,16 @@ describe.each(Object.entries(subjects))('a hub with a backend of type %s', (type
     proxy = resources.use(await startTcpProxy({ port: server.port }));
     hub = resources.use(await startHub({ env: { HOLDFAST_LOG_LEVEL: 'trace' } }));
     const body = server.body(proxy.listenPort);
-    secrets = [body.config['password'], body.config['secret_access_key'], body.config['chap_password']].filter(
-      (value): value is string => typeof value === 'string',
+    secrets = [
+      body.config['password'],
+      body.config['secret_access_key'],
+      body.config['chap_password'],
+    ].filter((value): value is string => typeof value === 'string');
+    const created = await hub.data(
+      backend,
+      '/api/v1/storage/backends',
+      json('POST', { name: type, ...body }),
     );
-    const created = await hub.data(backend, '/api/v1/storage/backends', json('POST', { name: type, ...body }));
     id = created.id;
     await changeSettings(hub, { default_boot_backend_id: id });
   });
@@ -132,21 +141,30 @@ describe.each(Object.entries(subjects))('a hub with a backend of type %s', (type
     const whole = await fetch(`${hub.url}/api/v1/files/folder/a%20file.bin`);
     expect(whole.headers.get('x-checksum-sha256')).toBe(content.sha256());
     expect(Buffer.from(await whole.arrayBuffer()).equals(content.bytes())).toBe(true);
-    const part = await fetch(`${hub.url}/api/v1/files/folder/a%20file.bin`, { headers: { range: 'bytes=9000000-9000099' } });
+    const part = await fetch(`${hub.url}/api/v1/files/folder/a%20file.bin`, {
+      headers: { range: 'bytes=9000000-9000099' },
+    });
     expect(part.status).toBe(206);
     expect(Buffer.from(await part.arrayBuffer()).equals(content.bytes(9_000_000, 9_000_100))).toBe(true);
   });
 
   it('never shows its secrets: not in answers, errors, logs, the catalog or the process list', async () => {
     const answers = await Promise.all(
-      ['/api/v1/storage/backends', `/api/v1/storage/backends/${id}`, '/api/v1/operations', '/metrics'].map(async (url) =>
-        (await hub.api(url)).text(),
+      ['/api/v1/storage/backends', `/api/v1/storage/backends/${id}`, '/api/v1/operations', '/metrics'].map(
+        async (url) => (await hub.api(url)).text(),
       ),
     );
     const refused = await hub.api(filesPath(id, '/none'), { method: 'DELETE' });
     const catalog = await readFile(path.join(hub.dataDir, 'holdfast.db'), 'latin1');
     const wal = await readFile(path.join(hub.dataDir, 'holdfast.db-wal'), 'latin1').catch(() => '');
-    const everything = [...answers, await refused.text(), hub.stderr(), catalog, wal, await commandLines()].join('\n');
+    const everything = [
+      ...answers,
+      await refused.text(),
+      hub.stderr(),
+      catalog,
+      wal,
+      await commandLines(),
+    ].join('\n');
     for (const value of secrets) expect(everything).not.toContain(value);
     if (type !== 'nfs') expect(secrets.length).toBeGreaterThan(0);
   });
@@ -182,6 +200,8 @@ describe.each(Object.entries(subjects))('a hub with a backend of type %s', (type
 
 async function commandLines(): Promise<string> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')));
+  const lines = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')),
+  );
   return lines.join('\n');
 }

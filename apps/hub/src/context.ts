@@ -17,6 +17,7 @@ import { Library } from './library/library.ts';
 import { Verification } from './library/verify.ts';
 import { Metrics } from './metrics.ts';
 import { Netboot } from './netboot/netboot.ts';
+import { BootLuns } from './netboot/boot-luns.ts';
 import { localAddressFor } from './netboot/server-for.ts';
 import { TftpFiles } from './netboot/tftp.ts';
 import { TftpListener } from './netboot/tftp-listener.ts';
@@ -46,6 +47,7 @@ export interface HubContext {
   readonly netboot: Netboot;
   readonly transfers: Transfers;
   readonly tftp: TftpListener;
+  readonly bootLuns: BootLuns;
   readonly jobs: Jobs;
   readonly app: FastifyInstance;
   /** The administrator's key that was made at this start, to be shown once. */
@@ -125,6 +127,7 @@ export async function createHub(
   const fastLane = new FastLane({ access, settings, metrics, downloads, transfers });
   const serving = new Serving({ library, backends, transfers, logger, fastLane });
   const netboot = new Netboot({ catalog, settings, library, events });
+  const bootLuns = new BootLuns({ catalog, library, operations, jobs, hubId: dataDir.hubId });
   let httpPort = config.port;
   const serverFor = (client: string): string =>
     config.publicUrl ?? `${config.tls === null ? 'http' : 'https'}://${localAddressFor(client)}:${httpPort}`;
@@ -156,6 +159,7 @@ export async function createHub(
     netboot,
     transfers,
     tftp,
+    bootLuns,
     jobs,
     app,
     generatedAdminKey,

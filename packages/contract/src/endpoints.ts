@@ -3,6 +3,7 @@ import { bootEndpoints } from './boot.ts';
 import { checksumEndpoints } from './checksums.ts';
 import { eventEndpoints } from './events.ts';
 import { fileEndpoints } from './files.ts';
+import { lunEndpoints } from './luns.ts';
 import { keyEndpoints } from './keys.ts';
 import { nodeEndpoints } from './nodes.ts';
 import { operationEndpoints } from './operations.ts';
@@ -20,6 +21,7 @@ export const endpoints = {
   ...nodeEndpoints,
   ...workflowEndpoints,
   ...transferEndpoints,
+  ...lunEndpoints,
   ...operationEndpoints,
   ...eventEndpoints,
   ...settingsEndpoints,

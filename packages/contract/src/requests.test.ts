@@ -41,7 +41,9 @@ describe('backends', () => {
 
   it('say which types there are', () => {
     const { error } = backendCreate.safeParse({ name: 'x', type: 'ftp', config: {} });
-    expect(error && fieldProblems(error)).toEqual([{ field: 'type', message: 'must be one of: local, nfs, http, s3, iscsi' }]);
+    expect(error && fieldProblems(error)).toEqual([
+      { field: 'type', message: 'must be one of: local, nfs, http, s3, iscsi' },
+    ]);
   });
 
   it('change in parts, but not their type', () => {

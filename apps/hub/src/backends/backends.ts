@@ -4,7 +4,9 @@ import type { Backend } from '@holdfast/catalog/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import type { IscsiDiscovery } from '@holdfast/contract/luns';
 import type { ProbeReport, StorageBackend, Usage } from '@holdfast/storage/backend';
+import { discoverIscsiTargets } from '@holdfast/storage/iscsi';
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
@@ -179,6 +181,15 @@ export class Backends {
     this.#entries.delete(id);
     this.#metrics.backendUp.remove({ backend: entry.row.name });
     await entry.storage[Symbol.asyncDispose]();
+  }
+
+  /** The targets that an iSCSI server shows. @throws HoldfastError `validation_failed`, `backend_unavailable` */
+  async discoverIscsi(
+    access: IscsiDiscovery,
+    signal: AbortSignal,
+  ): Promise<{ target: string; portals: string[] }[]> {
+    const targets = await discoverIscsiTargets(access, { ownerId: this.#surroundings.hubId, signal });
+    return targets.map(({ name, addresses }) => ({ target: name, portals: addresses }));
   }
 
   /** Runs the backend's named checks now, and keeps what they say as its status. */

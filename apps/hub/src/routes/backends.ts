@@ -58,6 +58,9 @@ export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot
     await backends.remove(params.id, query);
     return success({ id: params.id });
   });
+  mount(app, endpoints.discoverIscsiTargets, async ({ body, signal }) => {
+    return success({ targets: await backends.discoverIscsi(body, signal) });
+  });
   mount(app, endpoints.testBackend, async ({ params, signal }) => {
     const report = await backends.check(params.id, signal);
     const failed = report.checks.find((check) => !check.ok);

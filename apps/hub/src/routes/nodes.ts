@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { parseBackendPath } from '@holdfast/bytes/backend-path';
 import type { Node as NodeRow } from '@holdfast/catalog/nodes';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { HoldfastError } from '@holdfast/contract/errors';
@@ -8,12 +9,15 @@ import type { HubContext } from '../context.ts';
 import { readText } from '../http/body.ts';
 import { mount } from '../http/mount.ts';
 import { serverUrl } from '../http/server-url.ts';
-import { page, success } from './views.ts';
+import { operationView, page, success } from './views.ts';
 
 /** The body of the installed call: a token and little else. */
 const MAX_TOKEN_BODY_BYTES = 4096;
 
-export function nodeRoutes(app: FastifyInstance, { catalog, config, netboot }: HubContext): void {
+export function nodeRoutes(
+  app: FastifyInstance,
+  { bootLuns, catalog, config, netboot, settings }: HubContext,
+): void {
   const requireWorkflow = async (id: string | null | undefined): Promise<void> => {
     if (id === null || id === undefined || (await catalog.workflows.get(id)) !== null) return;
     throw new HoldfastError('validation_failed', `workflow_id: there is no workflow with the id ${id}.`, {
@@ -53,6 +57,15 @@ export function nodeRoutes(app: FastifyInstance, { catalog, config, netboot }: H
   });
   mount(app, endpoints.previewNode, async ({ params, request }) => {
     return success(await netboot.preview(params.id, serverUrl(request, config)));
+  });
+  mount(app, endpoints.writeBootLun, async ({ params, body, principal }) => {
+    const node = found(await catalog.nodes.get(params.id), params.id);
+    const backendId = body.backend_id ?? settings.current.default_boot_backend_id;
+    if (backendId === null)
+      throw new HoldfastError('no_boot_backend', 'No boot backend is set: name backend_id.');
+    const path = parseBackendPath(body.image_path, 'image_path');
+    const row = await bootLuns.start({ node, backendId, path, request: body, actor: principal.actor });
+    return success(operationView(row));
   });
   mount(app, endpoints.reportInstalled, async ({ params, query, request }) => {
     const body = await readText(request.raw, MAX_TOKEN_BODY_BYTES);

@@ -183,7 +183,8 @@ function makeTestHub({ dataDir, running, logs, restart, dispose }: Parts): TestH
       return storedAnswer.parse(parsed).data;
     },
     async issueKey(key) {
-      return (await call(endpoints.createKey, { body: { name: `a key ${crypto.randomUUID()}`, ...key } })).data;
+      return (await call(endpoints.createKey, { body: { name: `a key ${crypto.randomUUID()}`, ...key } }))
+        .data;
     },
     async finished(operationId) {
       const { events } = running().context;

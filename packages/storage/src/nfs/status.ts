@@ -75,7 +75,27 @@ export function statusName(status: number): string {
   return names.get(status) ?? `status ${status}`;
 }
 
-/** Whether a number can be a status: errno-like, or in the range of NFS's own. Others were changed on their way. */
+/** The last status of RFC 8276, the newest of those that add some: NFS4ERR_XATTR2BIG. */
+const LAST_STATUS = 10_096;
+
+/** Whether a number can be a status. Others were changed on their way. */
 export function isPossibleStatus(status: number): boolean {
-  return status < 256 || (status >= 10_001 && status <= 10_200);
+  return names.has(status) || (status > nfsStatus.BADHANDLE && status <= LAST_STATUS);
+}
+
+const suspicious: ReadonlySet<number> = new Set([
+  nfsStatus.STALE,
+  nfsStatus.BADHANDLE,
+  nfsStatus.BADXDR,
+  nfsStatus.OP_ILLEGAL,
+  nfsStatus.MINOR_VERS_MISMATCH,
+  nfsStatus.OP_NOT_IN_SESSION,
+  nfsStatus.REQ_TOO_BIG,
+  nfsStatus.REP_TOO_BIG,
+  nfsStatus.TOO_MANY_OPS,
+]);
+
+/** Whether a status speaks of a request that may have been changed on its way: it is believed when it comes twice. */
+export function isSuspicious(status: number): boolean {
+  return suspicious.has(status);
 }

@@ -7,13 +7,14 @@ import { LogicalUnit } from './logical-unit.ts';
 import type { LunFacts } from './logical-unit.ts';
 import type { ReservationKey } from './persistent-reservation.ts';
 import { ReservedByAnother } from './sense.ts';
-import { IscsiSession } from './session.ts';
+import { CommandTimedOut, IscsiSession } from './session.ts';
 import type { SessionOptions } from './session.ts';
 
 /** Bytes of one command; a whole number of blocks of any size. */
 const maxCommandBytes = 256 * 1024;
 const maxVerifyAttempts = 3;
 const parallelZeroes = 8;
+const maxTimeouts = 2;
 const firstPauseMs = 20;
 const longestPauseMs = 1000;
 
@@ -183,7 +184,7 @@ export class IscsiDisk implements AsyncDisposable {
     if (this.#pending === 0) this.#progressAt = performance.now();
     this.#pending += 1;
     try {
-      for (;;) {
+      for (let timeouts = 0; ;) {
         if (this.#lostBy !== undefined) throw this.#lostBy;
         const unit = this.#unit.session.hasEnded ? await this.#reopen() : this.#unit;
         try {
@@ -191,17 +192,21 @@ export class IscsiDisk implements AsyncDisposable {
           this.#progressAt = performance.now();
           return result;
         } catch (error) {
+          if (error instanceof ReservedByAnother) throw this.#lose(error);
+          if (error instanceof CommandTimedOut) {
+            // The answer may have been garbled on its way, or the disk of the target hangs: one more attempt tells.
+            timeouts += 1;
+            if (timeouts === maxTimeouts) throw this.#lose(error);
+            unit.session.destroy(error);
+            this.#progressAt = performance.now();
+          }
           // The command failed, not the session: that is the answer.
-          if (!unit.session.hasEnded) throw this.#judge(error);
+          if (!unit.session.hasEnded) throw error;
         }
       }
     } finally {
       this.#pending -= 1;
     }
-  }
-
-  #judge(error: unknown): unknown {
-    return error instanceof ReservedByAnother ? this.#lose(error) : error;
   }
 
   #adopt(unit: LogicalUnit): LogicalUnit {
@@ -263,10 +268,10 @@ async function openUnit(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<OpenedUnit> {
-  // Half of the patience for one session: a silent one leaves time for a second attempt.
+  // Half of the patience for one session or command: a silent one leaves time for a second attempt.
   const session = await IscsiSession.open({ ...options, timeoutMs: Math.max(timeoutMs / 2, 1), signal });
   try {
-    const unit = new LogicalUnit(session, options.lun);
+    const unit = new LogicalUnit(session, options.lun, options.stallMs / 2);
     const facts = await unit.describe(signal);
     if (options.fenceKey !== undefined) await acquireFence(unit, options.fenceKey, signal);
     return { unit, facts, isWriteProtected: await unit.isWriteProtected(signal) };

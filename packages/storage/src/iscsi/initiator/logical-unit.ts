@@ -24,6 +24,9 @@ import type { IscsiSession } from './session.ts';
 const immediateRetries = 8;
 const delayedRetries = 40;
 const retryDelayMs = 250;
+const defaultTimeoutMs = 30_000;
+/** Making gigabytes durable takes longer than moving one block. */
+const slowFactor = 4;
 const diskType = 0;
 const noDeviceType = 0x1f;
 
@@ -43,14 +46,17 @@ export class LogicalUnit {
   readonly session: IscsiSession;
   readonly #lun: number;
   readonly #address: Buffer;
+  readonly #timeoutMs: number;
   /**
    * Called when the target reports that the device was reset or its reservation changed hands (SPC-4 annex D, 29 and
    * 2A): what was agreed on before may not hold any more.
    */
   onUpheaval: (() => void) | undefined;
 
-  constructor(session: IscsiSession, lun: number) {
+  /** @param commandTimeoutMs after which a command is aborted */
+  constructor(session: IscsiSession, lun: number, commandTimeoutMs = defaultTimeoutMs) {
     this.session = session;
+    this.#timeoutMs = commandTimeoutMs;
     this.#lun = lun;
     this.#address = encodeLun(lun);
   }
@@ -78,8 +84,9 @@ export class LogicalUnit {
     command: ScsiCommand,
     signal: AbortSignal | undefined,
   ): Promise<{ dataIn: Buffer } | { status: number; sense: Sense | undefined }> {
+    const timeoutMs = this.#timeoutMs * (command.isSlow === true ? slowFactor : 1);
     for (let soon = 0, later = 0; ;) {
-      const outcome = await this.session.execute(this.#address, command, { signal });
+      const outcome = await this.session.execute(this.#address, command, { signal, timeoutMs });
       if (outcome.status === scsiStatus.good) return { dataIn: outcome.dataIn };
       const sense = parseSense(outcome.sense);
       if (sense?.key === senseKey.recovered) return { dataIn: outcome.dataIn };

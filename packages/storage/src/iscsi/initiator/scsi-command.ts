@@ -10,6 +10,8 @@ export interface ScsiCommand {
   dataOut?: Uint8Array;
   /** At most this many bytes come from the target. */
   dataInBytes?: number;
+  /** Whether it may take much longer than others. */
+  isSlow?: boolean;
 }
 
 /** How a command ended. */

@@ -2,24 +2,14 @@ import { throwIfCancelled } from '@holdfast/bytes/durable-file';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { Socket } from 'node:net';
 import { cancellationOf } from '../cancellation.ts';
-import { openConnection, parsePortal, portalText, resolvePortal } from './connection.ts';
+import { openConnection, portalText, resolvePortal } from './connection.ts';
 import type { Portal } from './connection.ts';
-import { framePdu, noDigests, PduReader } from './framing.ts';
-import { LoginConversation } from './login.ts';
-import type { LoginOptions, LoginResponse, LoginStep } from './login.ts';
-import { MAX_RECEIVE_BYTES } from './negotiation.ts';
+import { LoginExchange } from './login-exchange.ts';
+import type { LoginOptions, LoginResponse } from './login.ts';
 import type { SessionParameters } from './negotiation.ts';
-import {
-  abortTask,
-  decodeTargetPdu,
-  garbled,
-  loginRequest,
-  logoutRequest,
-  NO_TAG,
-  nopOut,
-  textRequest,
-} from './pdu.ts';
-import type { OutgoingPdu, SequenceNumbers, TargetPdu } from './pdu.ts';
+import { abortTask, garbled, logoutRequest, NO_TAG, nopOut, textRequest } from './pdu.ts';
+import type { SequenceNumbers, TargetPdu } from './pdu.ts';
+import { PduChannel } from './pdu-channel.ts';
 import type { ScsiCommand, ScsiOutcome } from './scsi-command.ts';
 import { isAfter, nextSerial } from './serial-number.ts';
 import { SilenceWatch } from './silence-watch.ts';
@@ -44,16 +34,17 @@ interface Running {
   settle: PromiseWithResolvers<ScsiOutcome>;
 }
 
-interface Login {
-  conversation: LoginConversation;
-  tag: number;
-  settle: PromiseWithResolvers<Portal | undefined>;
-}
-
 interface Waiting {
   command: ScsiCommand;
   lun: Uint8Array;
   settle: PromiseWithResolvers<ScsiOutcome>;
+}
+
+/** A target that is alive, and does not get a command done: the task was aborted there. */
+export class CommandTimedOut extends HoldfastError {
+  constructor(label: string, timeoutMs: number) {
+    super('backend_unavailable', `${label} took longer than ${timeoutMs / 1000} s at the iSCSI target, and was aborted.`);
+  }
 }
 
 /**
@@ -64,19 +55,17 @@ export class IscsiSession implements AsyncDisposable {
   /** Settles with the reason when the session has ended. Never rejects. */
   readonly closed: Promise<HoldfastError>;
   readonly #portal: Portal;
-  readonly #socket: Socket;
+  readonly #channel: PduChannel;
   readonly #options: SessionOptions;
-  readonly #reader = new PduReader(MAX_RECEIVE_BYTES);
   readonly #ended = Promise.withResolvers<HoldfastError>();
   readonly #running = new Map<number, Running>();
   readonly #waiting: Waiting[] = [];
   readonly #aborts = new Map<number, PromiseWithResolvers<void>>();
   #endReason: HoldfastError | undefined;
-  #login: Login | undefined;
+  #login: LoginExchange | undefined;
   #text: { tag: number; parts: Buffer[]; settle: PromiseWithResolvers<Buffer> } | undefined;
   #logout: PromiseWithResolvers<void> | undefined;
   #parameters: SessionParameters | undefined;
-  #digests = noDigests;
   #tag = 0;
   #cmdSn = 1;
   #maxCmdSn = 1;
@@ -84,13 +73,16 @@ export class IscsiSession implements AsyncDisposable {
   #watch: SilenceWatch | undefined;
 
   private constructor(socket: Socket, options: SessionOptions) {
-    this.#socket = socket;
     this.#options = options;
     this.#portal = options.portal;
     this.closed = this.#ended.promise;
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('error', (error) => this.#lost(error.message, error));
-    socket.on('close', () => this.#lost('the connection was closed'));
+    this.#channel = new PduChannel(socket, {
+      onBytes: () => this.#watch?.heard(),
+      onPdu: (pdu) => this.#onPdu(pdu),
+      onIdle: () => this.#sendWaiting(),
+      onGarbage: (error) => this.destroy(error),
+      onClosed: (why, cause) => this.#lost(why, cause),
+    });
   }
 
   /**
@@ -134,8 +126,9 @@ export class IscsiSession implements AsyncDisposable {
 
   /**
    * Runs a command; as many at a time as the target takes, at most 64.
-   * @param timeoutMs after which the task is aborted at the target. Default: none, as long as the target gives signs of life
-   * @throws HoldfastError `backend_unavailable` when the session ends before the command, `cancelled`
+   * @param options.timeoutMs after which the task is aborted at the target. Default: none, as long as the target gives signs
+   *   of life
+   * @throws CommandTimedOut; HoldfastError `backend_unavailable` when the session ends before the command, `cancelled`
    */
   async execute(
     lun: Uint8Array,
@@ -151,10 +144,7 @@ export class IscsiSession implements AsyncDisposable {
     this.#sendWaiting();
     if (signal === undefined && timeoutMs === undefined) return entry.settle.promise;
     const onAbort = (): void => void this.#abandon(entry, cancellationOf(signal, command.label));
-    const onTimeout = (): void => {
-      const text = `${command.label} took longer than ${(timeoutMs ?? 0) / 1000} s at the iSCSI target, and was aborted.`;
-      void this.#abandon(entry, new HoldfastError('backend_unavailable', text));
-    };
+    const onTimeout = (): void => void this.#abandon(entry, new CommandTimedOut(command.label, timeoutMs ?? 0));
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs).unref();
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
@@ -180,14 +170,14 @@ export class IscsiSession implements AsyncDisposable {
     if (this.#endReason !== undefined) return;
     this.#endReason = reason;
     this.#watch?.stop();
-    this.#socket.destroy();
+    this.#channel.close();
     for (const { settle } of this.#running.values()) settle.reject(reason);
     for (const { settle } of this.#waiting) settle.reject(reason);
     for (const settle of this.#aborts.values()) settle.resolve();
     this.#running.clear();
     this.#waiting.length = 0;
     this.#aborts.clear();
-    this.#login?.settle.reject(reason);
+    this.#login?.fail(reason);
     this.#text?.settle.reject(reason);
     this.#logout?.resolve();
     this.#ended.resolve(reason);
@@ -197,7 +187,7 @@ export class IscsiSession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#endReason === undefined && this.#parameters !== undefined) {
       this.#logout = Promise.withResolvers<void>();
-      this.#send([logoutRequest({ tag: this.#newTag(), sequence: this.#sequence() })]);
+      this.#channel.send([logoutRequest({ tag: this.#newTag(), sequence: this.#sequence() })]);
       const timer = setTimeout(() => this.#logout?.resolve(), Math.min(this.#options.timeoutMs, 2000));
       await this.#logout.promise;
       clearTimeout(timer);
@@ -216,58 +206,31 @@ export class IscsiSession implements AsyncDisposable {
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       throwIfCancelled(signal, doing);
-      return await this.#converse();
+      this.#login = new LoginExchange(this.#options, {
+        isid: this.#options.isid,
+        tag: this.#newTag(),
+        sequence: () => this.#sequence(),
+        send: (pdus) => this.#channel.send(pdus),
+        onAgreed: (parameters, response) => this.#enterFullFeature(parameters, response),
+      });
+      this.#login.begin();
+      return (await this.#login.ended).movedTo;
     } catch (error) {
       const reason = error instanceof HoldfastError ? error : garbled(String(error));
       this.destroy(reason);
       throw reason;
     } finally {
+      this.#login = undefined;
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     }
-  }
-
-  #converse(): Promise<Portal | undefined> {
-    this.#login = {
-      conversation: new LoginConversation(this.#options),
-      tag: this.#newTag(),
-      settle: Promise.withResolvers(),
-    };
-    const { promise } = this.#login.settle;
-    this.#takeStep(this.#login, this.#login.conversation.begin());
-    return promise;
-  }
-
-  /** Without a promise between: the digests that were agreed on count from the very next byte. */
-  #takeStep(login: Login, step: LoginStep): void {
-    if (step.do === 'send') {
-      const { isid } = this.#options;
-      this.#send([loginRequest({ ...step, isid, tag: login.tag, sequence: this.#sequence() })]);
-      return;
-    }
-    this.#login = undefined;
-    if (step.do === 'done') login.settle.resolve(undefined);
-    else
-      login.settle.resolve(parsePortal(step.address) ?? raise(garbled('a redirection to no proper address')));
-  }
-
-  #onLogin(response: LoginResponse): void {
-    const login = this.#login ?? raise(garbled('a login response that nobody waits for'));
-    // A refusal need not repeat the ISID; tgt leaves it out.
-    const isOurs = response.statusClass !== 0 || response.isid.equals(this.#options.isid);
-    if (response.tag !== login.tag || !isOurs) throw garbled('an answer to another login');
-    this.#expStatSn = nextSerial(response.statSn);
-    const step = login.conversation.next(response);
-    if (step.do === 'done') this.#enterFullFeature(step.parameters, response);
-    this.#takeStep(login, step);
   }
 
   #enterFullFeature(parameters: SessionParameters, response: LoginResponse): void {
     if (response.tsih === 0) throw garbled('a session without a handle');
     this.#parameters = parameters;
     this.#maxCmdSn = response.maxCmdSn;
-    this.#digests = { header: parameters.headerDigest, data: parameters.dataDigest };
-    this.#reader.useDigests(this.#digests);
+    this.#channel.useDigests({ header: parameters.headerDigest, data: parameters.dataDigest });
     this.#startWatch();
   }
 
@@ -288,16 +251,11 @@ export class IscsiSession implements AsyncDisposable {
     return sequence;
   }
 
-  #send(pdus: Iterable<OutgoingPdu>): void {
-    if (this.#endReason !== undefined) return;
-    this.#socket.cork();
-    for (const pdu of pdus) for (const piece of framePdu(pdu, this.#digests)) this.#socket.write(piece);
-    this.#socket.uncork();
-  }
-
   #sendText(targetTag: number, data: Uint8Array): void {
     if (this.#text === undefined) return;
-    this.#send([textRequest({ tag: this.#text.tag, targetTag, sequence: this.#nextInSequence(), data })]);
+    this.#channel.send([
+      textRequest({ tag: this.#text.tag, targetTag, sequence: this.#nextInSequence(), data }),
+    ]);
   }
 
   #sendWaiting(): void {
@@ -316,7 +274,7 @@ export class IscsiSession implements AsyncDisposable {
         parameters: this.parameters,
       });
       this.#running.set(task.tag, { task, settle: next.settle });
-      this.#send(task.begin(sequence));
+      this.#channel.send(task.begin(sequence));
     }
   }
 
@@ -334,7 +292,7 @@ export class IscsiSession implements AsyncDisposable {
     const tag = this.#newTag();
     const aborted = Promise.withResolvers<void>();
     this.#aborts.set(tag, aborted);
-    this.#send([
+    this.#channel.send([
       abortTask({
         lun: entry.lun,
         tag,
@@ -351,23 +309,11 @@ export class IscsiSession implements AsyncDisposable {
     this.#sendWaiting();
   }
 
-  #onData(chunk: Buffer): void {
-    if (this.#endReason !== undefined) return;
-    this.#watch?.heard();
-    try {
-      for (const { header, data } of this.#reader.push(chunk)) {
-        this.#onPdu(decodeTargetPdu(header, data));
-        if (this.#endReason !== undefined) return;
-      }
-      this.#sendWaiting();
-    } catch (error) {
-      this.destroy(error instanceof HoldfastError ? error : garbled(String(error)));
-    }
-  }
-
   #onPdu(pdu: TargetPdu): void {
     if (pdu.type === 'login-response') {
-      this.#onLogin(pdu);
+      if (this.#login === undefined) throw garbled('a login response that nobody waits for');
+      this.#expStatSn = nextSerial(pdu.statSn);
+      this.#login.onResponse(pdu);
       return;
     }
     if (this.#parameters === undefined) throw garbled('a message before the login has ended');
@@ -380,7 +326,7 @@ export class IscsiSession implements AsyncDisposable {
         this.#onTask(pdu.tag, (task) => task.end(pdu));
         break;
       case 'r2t':
-        this.#send(this.#taskOf(pdu.tag).task.transfer(pdu, this.#expStatSn));
+        this.#channel.send(this.#taskOf(pdu.tag).task.transfer(pdu, this.#expStatSn));
         break;
       case 'nop-in':
         this.#onNop(pdu);
@@ -433,7 +379,7 @@ export class IscsiSession implements AsyncDisposable {
   #onNop(pdu: Extract<TargetPdu, { type: 'nop-in' }>): void {
     if (pdu.targetTag === NO_TAG) return;
     const { lun, targetTag, data } = pdu;
-    this.#send([nopOut({ lun, tag: NO_TAG, targetTag, sequence: this.#sequence(), data })]);
+    this.#channel.send([nopOut({ lun, tag: NO_TAG, targetTag, sequence: this.#sequence(), data })]);
   }
 
   #onText(pdu: Extract<TargetPdu, { type: 'text-response' }>): void {
@@ -454,7 +400,7 @@ export class IscsiSession implements AsyncDisposable {
       limitMs: this.#options.timeoutMs,
       isBusy: () => this.inFlight > 0 || this.#text !== undefined || this.#aborts.size > 0,
       ping: () =>
-        this.#send([nopOut({ tag: this.#newTag(), targetTag: NO_TAG, sequence: this.#sequence() })]),
+        this.#channel.send([nopOut({ tag: this.#newTag(), targetTag: NO_TAG, sequence: this.#sequence() })]),
       onDead: () => this.#lost(`nothing came for ${this.#options.timeoutMs / 1000} s`),
     });
   }

@@ -109,7 +109,7 @@ export class RpcLink implements AsyncDisposable {
     return Math.max(this.#lastAlive, started) + this.options.timeLimitMs;
   }
 
-  /** Waits; shorter when the link is disposed. @throws HoldfastError `shutting_down` when it is disposed */
+  /** Waits. @throws HoldfastError `backend_unavailable` as soon as the link is disposed */
   async pause(milliseconds: number): Promise<void> {
     try {
       await delay(milliseconds, undefined, { signal: this.#disposed.signal });
@@ -133,6 +133,7 @@ export class RpcLink implements AsyncDisposable {
   }
 
   async #establish(): Promise<RpcConnection> {
+    if (this.#disposed.signal.aborted) throw closed();
     // Something may take connections and drop them at once: a relay, say, whose server is down.
     if (this.#fruitless > 0)
       await this.pause(Math.min(FIRST_RETRY_MS * 2 ** this.#fruitless, LONGEST_RETRY_MS));
@@ -161,4 +162,9 @@ export class RpcLink implements AsyncDisposable {
       }
     }
   }
+}
+
+function closed(cause?: unknown): HoldfastError {
+  const text = 'The backend was closed while it was in use. Try again.';
+  return new HoldfastError('backend_unavailable', text, { cause });
 }

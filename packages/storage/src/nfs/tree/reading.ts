@@ -34,7 +34,12 @@ async function find(share: Share, path: BackendPath): Promise<{ open: OpenShare;
     const open = await share.open();
     try {
       const found = await resolvePath(open, path);
-      if (found.kind !== 'found') throw await notFound(share, path);
+      if (found.kind !== 'found') {
+        const error = await notFound(share, path);
+        // A name may have been changed on its way: what is missing is looked for twice.
+        if (look === 1) continue;
+        throw error;
+      }
       requireFileOrFolder(found.node, path);
       // Of the root only the handle is known.
       const attributes = isRoot(path) ? await open.fs.attributes(open.root) : found.node.attributes;

@@ -10,6 +10,8 @@ import { nfsStatus, statusName } from '../status.ts';
 import { readSmallFile } from './small-file.ts';
 
 const MARKER_NAME = MARKER_PATH.slice(RESERVED_FOLDER.length + 1);
+/** Names from the root down to it. */
+const MARKER_DEPTH = 2;
 const MAX_MARKER_BYTES = 64 * 1024;
 
 /** A connected share: the tree below `root` is the backend. */
@@ -60,7 +62,9 @@ export class Share {
    * @throws HoldfastError `backend_unavailable` when export or marker are missing, `wrong_volume` for another volume
    */
   async enter(): Promise<EnteredShare> {
-    const { share, nodes } = await this.#findMarker();
+    const found = await this.#findMarker();
+    // Before it counts as missing it is looked for again: a name may have been changed on its way.
+    const { share, nodes } = found.nodes.length === MARKER_DEPTH ? found : await this.#findMarker();
     const [reserved, marker] = nodes;
     if (reserved === undefined || marker?.attributes.type !== 'file') {
       throw new HoldfastError(

@@ -45,7 +45,9 @@ export async function withStaged<T>(
   const folder = await share.openStaging(entered);
   const slot = new StagingSlot(share.ownerId);
   const place = { folder, name: slot.tempName };
-  const file = await entered.fs.create(folder, place.name).catch((error: unknown) => {
+  const file = await entered.fs.create(folder, place.name).catch(async (error: unknown) => {
+    // It may have been made all the same; what stays is left to a sweep.
+    await entered.fs.remove(folder, place.name, 'file').catch(() => undefined);
     slot[Symbol.dispose]();
     throw nfsError(error, `Writing ${label}`);
   });

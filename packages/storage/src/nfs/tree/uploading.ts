@@ -9,7 +9,7 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Chunks of one upload that are in memory: being filled, sent, read back, or not yet known to be durable. */
 const WINDOW = 24;
 /** Chunks that are read back at the same time; each has a buffer of its own. */
-const READS_BACK = 10;
+const READS_BACK = 4;
 /** Chunks that a COMMIT is worth its while for. */
 const COMMIT_CHUNKS = 12;
 /** A small file gets a small buffer: a megabyte for each of many is felt. */

@@ -78,7 +78,10 @@ async function publish(
       }
       // The folder was removed by somebody else in this moment: make it again.
       const isFolderGone = isFailure(error, nfsStatus.NOENT, nfsStatus.STALE, nfsStatus.FHEXPIRED);
-      if (!isFolderGone || attempt === publishAttempts) throw nfsError(error, `Publishing ${path}`);
+      if (!isFolderGone) throw nfsError(error, `Publishing ${path}`);
+      if (attempt < publishAttempts) continue;
+      const text = `${path} could not be published: its folder, or what was staged for it, is gone again and again. Try again.`;
+      throw new HoldfastError('backend_unavailable', text, { cause: error });
     }
   }
 }

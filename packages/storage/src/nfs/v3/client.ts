@@ -1,7 +1,7 @@
 import { HoldfastError } from '@holdfast/contract/errors';
 import { NfsFailure } from '../failure.ts';
 import type { RpcLink } from '../rpc/link.ts';
-import { isPossibleStatus, nfsStatus } from '../status.ts';
+import { isPossibleStatus, isSuspicious, nfsStatus } from '../status.ts';
 import { GarbledReply } from '../xdr/garbled.ts';
 import type { XdrReader } from '../xdr/reader.ts';
 import type { XdrWriter } from '../xdr/writer.ts';
@@ -80,6 +80,7 @@ export class V3Client {
   async #patiently<T>({ procedure, write, read, replyBuffer }: V3Call<T>): Promise<T> {
     const started = performance.now();
     let wasResent = false;
+    let suspect = 0;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       const request = { program: PROGRAM, version: VERSION, procedure: procedures[procedure], write };
       const answer = await this.#link.call(
@@ -89,6 +90,11 @@ export class V3Client {
       wasResent ||= answer.wasResent;
       const result = answer.value;
       if (result.isOk) return result.value;
+      if (isSuspicious(result.status) && result.status !== suspect) {
+        suspect = result.status;
+        wasResent = true;
+        continue;
+      }
       // NFS3ERR_JUKEBOX: come again later.
       if (result.status !== nfsStatus.DELAY) throw new NfsFailure(result.status, procedure, wasResent);
       if (performance.now() + pause > started + this.#link.options.timeLimitMs) {

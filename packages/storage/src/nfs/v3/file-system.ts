@@ -35,6 +35,7 @@ const MAX_NAME_BYTES = 4096;
 const MAX_LINK_BYTES = 65_536;
 const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o755;
+const MAX_ATTEMPTS = 5;
 
 interface RawEntry {
   name: Buffer;
@@ -85,11 +86,13 @@ export class V3FileSystem implements NfsFileSystem {
       if (node.attributes.type !== 'directory') break;
       from = node.handle;
     }
+    const last = nodes.at(-1);
+    if (last !== undefined) last.attributes = await this.#settle(last.handle, last.attributes);
     return nodes;
   }
 
   async attributes(handle: Buffer): Promise<NfsAttributes> {
-    return getAttributes(this.#client, handle);
+    return this.#settle(handle, await getAttributes(this.#client, handle));
   }
 
   async readLink(handle: Buffer): Promise<Buffer> {
@@ -212,6 +215,19 @@ export class V3FileSystem implements NfsFileSystem {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** Asks again until two answers agree, as nothing else would show that one was changed on its way. */
+  async #settle(handle: Buffer, first: NfsAttributes): Promise<NfsAttributes> {
+    for (let [attempt, before] = [1, first]; ; attempt += 1) {
+      const now = await getAttributes(this.#client, handle);
+      const agrees =
+        now.size === before.size && now.change === before.change && now.mtimeNs === before.mtimeNs;
+      // Somebody who writes all the time may change it between: then the last one counts.
+      if ((agrees && now.type === before.type && now.fileId === before.fileId) || attempt === MAX_ATTEMPTS)
+        return now;
+      before = now;
+    }
+  }
 
   async #lookup(folder: Buffer, name: NfsName): Promise<NfsNode | undefined> {
     try {

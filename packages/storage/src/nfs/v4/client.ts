@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { NfsFailure } from '../failure.ts';
 import { RpcRefused } from '../rpc/link.ts';
 import type { RpcLink } from '../rpc/link.ts';
-import { nfsStatus, statusName } from '../status.ts';
+import { isSuspicious, nfsStatus, statusName } from '../status.ts';
 import type { Operation } from './operation.ts';
 import { getServerAttributes, putRootHandle, VERIFIER_BYTES } from './operations.ts';
 import { callCompound, Session } from './session.ts';
@@ -130,6 +130,7 @@ export class V4Client implements AsyncDisposable {
   async run(operations: readonly Operation<unknown>[], options: RunOptions = {}): Promise<boolean> {
     const started = performance.now();
     let wasResent = false;
+    let suspect = 0;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       const session = await this.session();
       if (options.generation !== undefined && options.generation !== session.generation)
@@ -147,6 +148,11 @@ export class V4Client implements AsyncDisposable {
       wasResent ||= outcome.wasResent;
       const { status, done } = outcome;
       if (status === nfsStatus.OK) return wasResent;
+      if (isSuspicious(status) && status !== suspect) {
+        suspect = status;
+        wasResent = true;
+        continue;
+      }
       if (status !== nfsStatus.DELAY && status !== nfsStatus.GRACE) {
         throw new NfsFailure(status, operations[done - 1]?.name ?? 'SEQUENCE', wasResent);
       }

@@ -166,8 +166,13 @@ export class V4FileSystem implements NfsFileSystem {
         stateid: opening.value,
         generation,
       });
-      await this.#client.run([putHandle(handle.value), setModeAndTimes(anyState, FILE_MODE)]);
-      return file;
+      try {
+        await this.#client.run([putHandle(handle.value), setModeAndTimes(anyState, FILE_MODE)]);
+        return file;
+      } catch (error) {
+        await file[Symbol.asyncDispose]();
+        throw error;
+      }
     }
   }
 
