@@ -1,3 +1,4 @@
+import { backends } from './backends.ts';
 import { fairness } from './fairness.ts';
 import { rack } from './rack.ts';
 import { serve } from './serve.ts';
@@ -9,6 +10,7 @@ const benchmarks: Record<string, (options: { quick: boolean; chart: string | nul
   fairness,
   tftp,
   rack,
+  backends,
 };
 
 const [name, ...flags] = process.argv.slice(2);

@@ -58,6 +58,8 @@ export const debianPackages: readonly DebianPackage[] = [
   { name: 'libnbd-bin', proof: '/usr/bin/nbdfuse', neededBy: 'test' },
   { name: 'fuse3', proof: '/{usr/,}bin/fusermount3', neededBy: 'test' },
   { name: 'wrk', proof: '/usr/bin/wrk', neededBy: 'bench' },
+  { name: 'rclone', proof: '/usr/bin/rclone', neededBy: 'bench' },
+  { name: 'libnfs-utils', proof: '/usr/bin/nfs-cp', neededBy: 'bench' },
 ];
 
 /** The packages of `packages` whose proof is not on this machine. */

@@ -84,6 +84,12 @@ export function isPossibleStatus(status: number): boolean {
 }
 
 const suspicious: ReadonlySet<number> = new Set([
+  nfsStatus.PERM,
+  nfsStatus.ACCESS,
+  nfsStatus.XDEV,
+  nfsStatus.INVAL,
+  nfsStatus.FBIG,
+  nfsStatus.ROFS,
   nfsStatus.STALE,
   nfsStatus.BADHANDLE,
   nfsStatus.BADXDR,

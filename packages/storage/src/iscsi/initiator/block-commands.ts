@@ -176,6 +176,9 @@ export function writeBlocks(block: number, data: Uint8Array, blockBytes: number)
 
 /** Of the whole LUN: makes what was written durable. */
 export function synchronizeCache(): ScsiCommand {
-  const command = { label: 'Making the written blocks durable', cdb: blockRange(operation.synchronizeCache16, 0, 0) };
+  const command = {
+    label: 'Making the written blocks durable',
+    cdb: blockRange(operation.synchronizeCache16, 0, 0),
+  };
   return { ...command, isSlow: true };
 }

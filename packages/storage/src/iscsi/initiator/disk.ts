@@ -269,9 +269,15 @@ async function openUnit(
   signal: AbortSignal | undefined,
 ): Promise<OpenedUnit> {
   // Half of the patience for one session or command: a silent one leaves time for a second attempt.
-  const session = await IscsiSession.open({ ...options, timeoutMs: Math.max(timeoutMs / 2, 1), signal });
+  const silenceMs = options.stallMs / 2;
+  const session = await IscsiSession.open({
+    ...options,
+    timeoutMs: Math.max(timeoutMs / 2, 1),
+    silenceMs,
+    signal,
+  });
   try {
-    const unit = new LogicalUnit(session, options.lun, options.stallMs / 2);
+    const unit = new LogicalUnit(session, options.lun, silenceMs);
     const facts = await unit.describe(signal);
     if (options.fenceKey !== undefined) await acquireFence(unit, options.fenceKey, signal);
     return { unit, facts, isWriteProtected: await unit.isWriteProtected(signal) };

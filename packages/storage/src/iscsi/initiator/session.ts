@@ -24,8 +24,10 @@ export interface SessionOptions extends LoginOptions {
   portal: Portal;
   /** Six bytes that tell apart the sessions of one initiator name (RFC 7143 §11.12.5). */
   isid: Uint8Array;
-  /** Milliseconds for connecting and logging in, and until a silent target is given up. */
+  /** Milliseconds for connecting, and for logging in. */
   timeoutMs: number;
+  /** Milliseconds after which a target that says nothing is given up. Default: as `timeoutMs`. */
+  silenceMs?: number;
   signal?: AbortSignal | undefined;
 }
 
@@ -43,7 +45,10 @@ interface Waiting {
 /** A target that is alive, and does not get a command done: the task was aborted there. */
 export class CommandTimedOut extends HoldfastError {
   constructor(label: string, timeoutMs: number) {
-    super('backend_unavailable', `${label} took longer than ${timeoutMs / 1000} s at the iSCSI target, and was aborted.`);
+    super(
+      'backend_unavailable',
+      `${label} took longer than ${timeoutMs / 1000} s at the iSCSI target, and was aborted.`,
+    );
   }
 }
 
@@ -144,7 +149,8 @@ export class IscsiSession implements AsyncDisposable {
     this.#sendWaiting();
     if (signal === undefined && timeoutMs === undefined) return entry.settle.promise;
     const onAbort = (): void => void this.#abandon(entry, cancellationOf(signal, command.label));
-    const onTimeout = (): void => void this.#abandon(entry, new CommandTimedOut(command.label, timeoutMs ?? 0));
+    const onTimeout = (): void =>
+      void this.#abandon(entry, new CommandTimedOut(command.label, timeoutMs ?? 0));
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs).unref();
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
@@ -396,12 +402,13 @@ export class IscsiSession implements AsyncDisposable {
   }
 
   #startWatch(): void {
+    const { silenceMs = this.#options.timeoutMs } = this.#options;
     this.#watch = new SilenceWatch({
-      limitMs: this.#options.timeoutMs,
+      limitMs: silenceMs,
       isBusy: () => this.inFlight > 0 || this.#text !== undefined || this.#aborts.size > 0,
       ping: () =>
         this.#channel.send([nopOut({ tag: this.#newTag(), targetTag: NO_TAG, sequence: this.#sequence() })]),
-      onDead: () => this.#lost(`nothing came for ${this.#options.timeoutMs / 1000} s`),
+      onDead: () => this.#lost(`nothing came for ${silenceMs / 1000} s`),
     });
   }
 
