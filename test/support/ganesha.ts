@@ -44,9 +44,6 @@ export interface GaneshaServer extends AsyncDisposable {
   kill(): Promise<void>;
   /** Starts it again on the same ports; resolves when it takes connections. */
   restart(): Promise<void>;
-  /** SIGSTOP: it takes connections, and never answers. */
-  freeze(): void;
-  thaw(): void;
   log(): Promise<string>;
 }
 
@@ -106,8 +103,6 @@ export async function startGanesha(options: GaneshaOptions = {}): Promise<Ganesh
     restart: async () => {
       server = await start(port, mountPort);
     },
-    freeze: () => void server.kill('SIGSTOP'),
-    thaw: () => void server.kill('SIGCONT'),
     log: async () => server.stderr(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -6,7 +6,6 @@ import type { Catalog } from '@holdfast/catalog/catalog';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { IscsiDiscovery } from '@holdfast/contract/luns';
 import type { ProbeReport, StorageBackend, Usage } from '@holdfast/storage/backend';
-import { discoverIscsiTargets } from '@holdfast/storage/iscsi';
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
@@ -75,7 +74,8 @@ export class Backends {
 
   /** Brings every configured backend to life and cleans up what an interrupted write left on it. */
   async start(): Promise<void> {
-    for (const row of await this.#catalog.backends.list()) this.#entries.set(row.id, this.#bringUp(row));
+    for (const row of await this.#catalog.backends.list())
+      this.#entries.set(row.id, await this.#bringUp(row));
     await Promise.all([...this.#entries.values()].map((entry) => this.#recover(entry)));
   }
 
@@ -118,7 +118,7 @@ export class Backends {
       sealedSecrets: this.#sealSecrets(id, secrets),
       volumeId,
     });
-    const entry = this.#bringUp(row);
+    const entry = await this.#bringUp(row);
     this.#entries.set(row.id, entry);
     await this.#recover(entry);
     return entry;
@@ -154,7 +154,7 @@ export class Backends {
       this.#metrics.backendUp.set({ backend: row.name }, entry.status === 'online' ? 1 : 0);
       return entry;
     }
-    this.#entries.set(id, this.#bringUp(row));
+    this.#entries.set(id, await this.#bringUp(row));
     await entry.storage[Symbol.asyncDispose]();
     await this.check(id);
     return this.#entry(id);
@@ -188,6 +188,7 @@ export class Backends {
     access: IscsiDiscovery,
     signal: AbortSignal,
   ): Promise<{ target: string; portals: string[] }[]> {
+    const { discoverIscsiTargets } = await import('@holdfast/storage/iscsi');
     const targets = await discoverIscsiTargets(access, { ownerId: this.#surroundings.hubId, signal });
     return targets.map(({ name, addresses }) => ({ target: name, portals: addresses }));
   }
@@ -211,8 +212,8 @@ export class Backends {
     return entry;
   }
 
-  #bringUp(row: Backend): Entry {
-    const storage = definitionOf(row.type).open({
+  async #bringUp(row: Backend): Promise<Entry> {
+    const storage = await definitionOf(row.type).open({
       ...this.#surroundings,
       config: { ...row.config, ...this.#openSecrets(row) },
       volumeId: row.volumeId ?? '',

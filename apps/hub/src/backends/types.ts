@@ -12,11 +12,7 @@ import {
 } from '@holdfast/contract/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { StorageBackend } from '@holdfast/storage/backend';
-import { createHttpBackend, prepareHttp } from '@holdfast/storage/http';
-import { createIscsiBackend, prepareIscsi } from '@holdfast/storage/iscsi';
 import { createLocalBackend, prepareLocalRoot } from '@holdfast/storage/local';
-import { createNfsBackend, prepareNfs } from '@holdfast/storage/nfs';
-import { createS3Backend, prepareS3 } from '@holdfast/storage/s3';
 
 /** What a backend type needs of its hub. */
 export interface Surroundings {
@@ -43,40 +39,64 @@ export interface BackendTypeDefinition {
   secretFields: readonly string[];
   /** Checks a new or changed configuration against the world and marks the volume; resolves to its id. */
   prepare(config: JsonObject, options: PrepareOptions): Promise<{ volumeId: string }>;
-  open(material: BackendMaterial): StorageBackend;
+  open(material: BackendMaterial): Promise<StorageBackend>;
 }
 
+/** The client of a network storage is loaded with the first backend of its type: most hubs need one or two of them. */
 const definitions: Record<BackendType, BackendTypeDefinition> = {
   local: {
     secretFields: [],
     prepare: (config, { create }) => prepareLocalRoot({ root: localConfig.parse(config).root, create }),
-    open: ({ config, volumeId, hubId }) =>
+    open: async ({ config, volumeId, hubId }) =>
       createLocalBackend({ root: localConfig.parse(config).root, volumeId, ownerId: hubId }),
   },
   nfs: {
     secretFields: [],
-    prepare: (config, options) => prepareNfs(nfsConfig.parse(config), nfsSurroundings(options)),
-    open: ({ config, volumeId, ...surroundings }) =>
-      createNfsBackend({ ...nfsConfig.parse(config), volumeId, ...nfsSurroundings(surroundings) }),
+    prepare: async (config, options) => {
+      const { prepareNfs } = await import('@holdfast/storage/nfs');
+      return prepareNfs(nfsConfig.parse(config), nfsSurroundings(options));
+    },
+    open: async ({ config, volumeId, ...surroundings }) => {
+      const { createNfsBackend } = await import('@holdfast/storage/nfs');
+      return createNfsBackend({ ...nfsConfig.parse(config), volumeId, ...nfsSurroundings(surroundings) });
+    },
   },
   http: {
     secretFields: ['password'],
-    prepare: (config) => prepareHttp(httpConfig.parse(config)),
-    open: ({ config, volumeId, hubId, logger }) =>
-      createHttpBackend({ ...httpConfig.parse(config), volumeId, ownerId: hubId, logger }),
+    prepare: async (config) => {
+      const { prepareHttp } = await import('@holdfast/storage/http');
+      return prepareHttp(httpConfig.parse(config));
+    },
+    open: async ({ config, volumeId, hubId, logger }) => {
+      const { createHttpBackend } = await import('@holdfast/storage/http');
+      return createHttpBackend({ ...httpConfig.parse(config), volumeId, ownerId: hubId, logger });
+    },
   },
   s3: {
     secretFields: ['secret_access_key'],
-    prepare: (config) => prepareS3(s3Config.parse(config)),
-    open: ({ config, volumeId, hubId, logger }) =>
-      createS3Backend({ ...s3Config.parse(config), volumeId, ownerId: hubId, logger }),
+    prepare: async (config) => {
+      const { prepareS3 } = await import('@holdfast/storage/s3');
+      return prepareS3(s3Config.parse(config));
+    },
+    open: async ({ config, volumeId, hubId, logger }) => {
+      const { createS3Backend } = await import('@holdfast/storage/s3');
+      return createS3Backend({ ...s3Config.parse(config), volumeId, ownerId: hubId, logger });
+    },
   },
   iscsi: {
     secretFields: ['chap_password'],
-    prepare: (config, { create, ...surroundings }) =>
-      prepareIscsi(iscsiConfig.parse(config), { ...iscsiSurroundings(surroundings), format: create }),
-    open: ({ config, volumeId, ...surroundings }) =>
-      createIscsiBackend({ ...iscsiConfig.parse(config), volumeId, ...iscsiSurroundings(surroundings) }),
+    prepare: async (config, { create, ...surroundings }) => {
+      const { prepareIscsi } = await import('@holdfast/storage/iscsi');
+      return prepareIscsi(iscsiConfig.parse(config), { ...iscsiSurroundings(surroundings), format: create });
+    },
+    open: async ({ config, volumeId, ...surroundings }) => {
+      const { createIscsiBackend } = await import('@holdfast/storage/iscsi');
+      return createIscsiBackend({
+        ...iscsiConfig.parse(config),
+        volumeId,
+        ...iscsiSurroundings(surroundings),
+      });
+    },
   },
 };
 

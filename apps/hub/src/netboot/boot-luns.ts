@@ -4,7 +4,6 @@ import type { Node } from '@holdfast/catalog/nodes';
 import type { Operation } from '@holdfast/catalog/operations';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { BootLunReport, BootLunRequest } from '@holdfast/contract/luns';
-import { writeLunImage } from '@holdfast/storage/iscsi';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Library } from '../library/library.ts';
 import type { Operations, RunningOperation } from '../operations.ts';
@@ -94,6 +93,7 @@ export class BootLuns {
     await using image = file;
     let notedAt = Date.now();
     const { backend_id: _backend, image_path: _path, ...access } = request;
+    const { writeLunImage } = await import('@holdfast/storage/iscsi');
     const written = await writeLunImage(image.stream(undefined, { signal }), {
       ...access,
       ownerId: this.#hubId,

@@ -20,10 +20,10 @@ const large = new RandomContent('faults', 64 * MIB);
 describe.each(['4' as const, '3' as const])('a dead server, by NFSv%s', (protocols) => {
   it('that takes connections and never answers ends every call within the time limit', async () => {
     await using share = await makeTestShare({ protocols, timeLimitMs: 400 });
-    const { backend, server } = share;
+    const { backend, proxy } = share;
     await backend.write(file, chunksOf(sampleBytes(2 * MIB)));
     await using opened = await backend.open(file);
-    server.freeze();
+    proxy.stall();
     const calls = [
       backend.stat(file),
       backend.list(ROOT),
@@ -44,7 +44,7 @@ describe.each(['4' as const, '3' as const])('a dead server, by NFSv%s', (protoco
     const report = await backend.probe();
     expect(report.checks.filter(({ ok }) => ok).map(({ name }) => name)).toContain('resolve');
     expect(report.ok).toBe(false);
-    server.thaw();
+    proxy.resume();
     expect((await bytesAt(backend, file)).byteLength).toBe(2 * MIB);
   });
 
