@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { startHub } from '@holdfast/test-support/hub';
+import { changeSettings } from '@holdfast/test-support/hub-storage';
 import { startNginx } from '@holdfast/test-support/nginx';
 import { runProcess } from '@holdfast/test-support/process';
 import { RandomContent } from '@holdfast/test-support/random-file';
@@ -42,6 +43,7 @@ export async function serve({ quick }: { quick: boolean }): Promise<void> {
   await using nginx = await startNginx(root);
   await using hub = await startHub({ env: { HOLDFAST_LOG_LEVEL: 'warn' } });
   await adoptFolder(hub, root);
+  await changeSettings(hub, { file_serving_bandwidth_mbps: 100_000 }); // out of reach: pacing must cost nothing
   const contenders: Contender[] = [
     { name: 'nginx', url: nginx.url, pid: nginx.pid },
     { name: 'holdfast', url: `${hub.url}/api/v1/files`, pid: hub.pid },
