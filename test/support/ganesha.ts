@@ -44,7 +44,6 @@ export interface GaneshaServer extends AsyncDisposable {
   kill(): Promise<void>;
   /** Starts it again on the same ports; resolves when it takes connections. */
   restart(): Promise<void>;
-  log(): Promise<string>;
 }
 
 function requirePackage(file: string, name: string): void {
@@ -103,7 +102,6 @@ export async function startGanesha(options: GaneshaOptions = {}): Promise<Ganesh
     restart: async () => {
       server = await start(port, mountPort);
     },
-    log: async () => server.stderr(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import { iscsiTargets } from '@holdfast/contract/luns';
 import { node } from '@holdfast/contract/nodes';
 import { type Operation, operation } from '@holdfast/contract/operations';
 import { type HubUnderTest, startHub } from '../support/hub.ts';
@@ -10,9 +10,6 @@ import { startTgt } from '../support/tgt.ts';
 
 const mebibyte = 1024 ** 2;
 const image = new RandomContent('disk image', 12 * mebibyte);
-const discovered = z.object({
-  targets: z.array(z.object({ target: z.string(), portals: z.array(z.string()) })),
-});
 
 describe('a boot LUN', () => {
   const resources = new AsyncDisposableStack();
@@ -59,7 +56,7 @@ describe('a boot LUN', () => {
 
   it('is found by asking its server', async () => {
     const found = await hub.data(
-      discovered,
+      iscsiTargets,
       '/api/v1/storage/iscsi/discover',
       json('POST', { portal: '127.0.0.1', port: server.port }),
     );

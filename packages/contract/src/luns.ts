@@ -8,6 +8,10 @@ import { operation } from './operations.ts';
 const { target, portal, port, lun, chap_enabled, chap_username, chap_password, initiator_name } =
   iscsiConfig.shape;
 
+export const iscsiTargets = z
+  .object({ targets: z.array(z.object({ target: z.string(), portals: z.array(z.string()) })) })
+  .meta({ id: 'IscsiTargets' });
+
 /** How a target is reached. */
 const access = { portal, port, chap_enabled, chap_username, chap_password, initiator_name };
 
@@ -50,9 +54,7 @@ export const lunEndpoints = {
     tag: 'Storage backends',
     summary: 'List the targets that an iSCSI server shows',
     body: iscsiDiscovery,
-    response: success(
-      z.object({ targets: z.array(z.object({ target: z.string(), portals: z.array(z.string()) })) }),
-    ),
+    response: success(iscsiTargets),
     status: [200],
     errors: ['backend_unavailable'],
   }),

@@ -75,8 +75,9 @@ export function backendRoutes(app: FastifyInstance, { backends, catalog, netboot
 
 /** The configuration as it may be seen: of a secret only whether it is set. */
 function shownConfig(row: BackendRow, secretFields: readonly string[]): JsonObject {
-  const flags = secretFields.map((field) => [`has_${field}`, row.sealedSecrets !== null]);
-  return { ...row.config, ...Object.fromEntries(flags) };
+  const shown: JsonObject = { ...row.config };
+  for (const field of secretFields) shown[`has_${field}`] = row.sealedSecrets !== null;
+  return shown;
 }
 
 function toJsonObject(config: object): JsonObject {
