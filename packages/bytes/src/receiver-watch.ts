@@ -11,6 +11,8 @@ export class ReceiverWatch implements Disposable {
   readonly #to: Writable;
   readonly #signal: AbortSignal | undefined;
   #stopped: HoldfastError | undefined;
+  /** Writes whose bytes the kernel has not taken. */
+  #writing = 0;
   #reject: ((reason: HoldfastError) => void) | undefined;
 
   constructor(to: Writable, signal?: AbortSignal) {
@@ -47,8 +49,10 @@ export class ReceiverWatch implements Disposable {
    */
   write(bytes: Uint8Array): Promise<void> {
     this.throwIfStopped();
+    this.#writing += 1;
     return new Promise((resolve) => {
       this.#to.write(bytes, (error) => {
+        this.#writing -= 1;
         if (error) this.#onError(error);
         resolve();
       });
@@ -58,8 +62,10 @@ export class ReceiverWatch implements Disposable {
   [Symbol.dispose](): void {
     this.#to.off('close', this.#onClose);
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    // A broken stream may emit its error only after this; with nobody listening that would end the process.
-    if (this.#stopped === undefined || this.#to.closed) this.#to.off('error', this.#onError);
+    // A broken stream, or one with a write under way, may emit its error only after this; with nobody listening that
+    // would end the process.
+    const isQuiet = this.#stopped === undefined && this.#writing === 0;
+    if (isQuiet || this.#to.closed) this.#to.off('error', this.#onError);
   }
 
   readonly #onClose = (): void => this.#stop('The receiver closed the connection before it had all bytes.');
