@@ -1,19 +1,17 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { freePort } from './free-port.ts';
+import { startPortmapper } from './portmapper.ts';
 import { startProcess } from './process.ts';
 import type { RunningProcess } from './process.ts';
 import { makeTempDir } from './temp-dir.ts';
 
 const program = '/usr/bin/ganesha.nfsd';
-const rpcbind = '/usr/sbin/rpcbind';
 const startTimeoutMs = 20_000;
 const portAttempts = 5;
-const portmapperPort = 111;
 
 export interface GaneshaOptions {
-  /** Serves NFSv3 as well, or alone; both need rpcbind (port 111), which is started unless one is there. */
+  /** Serves NFSv3 as well, or alone; both in a network of their own, beside a portmapper. */
   protocols?: '4' | '3' | '3,4';
   /** Lines for the EXPORT block, which then override what is there. */
   exportOptions?: string;
@@ -29,7 +27,7 @@ export interface GaneshaOptions {
   root?: string;
 }
 
-/** An nfs-ganesha that exports one folder on loopback. */
+/** An nfs-ganesha that exports one folder. */
 export interface GaneshaServer extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
@@ -60,12 +58,17 @@ export async function startGanesha(options: GaneshaOptions = {}): Promise<Ganesh
   const root = options.root ?? work.join('export');
   await mkdir(root, { recursive: true });
   const wantsV3 = options.protocols !== undefined && options.protocols !== '4';
-  if (wantsV3) resources.use(await ensureRpcbind());
+  const portmapper = wantsV3 ? resources.use(await startPortmapper()) : undefined;
+  const host = portmapper?.address ?? '127.0.0.1';
 
   const start = async (port: number, mountPort: number): Promise<RunningProcess> => {
-    await writeFile(work.join('ganesha.conf'), configuration(work.path, root, port, mountPort, options));
+    await writeFile(
+      work.join('ganesha.conf'),
+      configuration(work.path, root, { host, port, mountPort }, options),
+    );
     const args = ['-F', '-f', work.join('ganesha.conf'), '-L', 'STDERR', '-p', work.join('ganesha.pid')];
-    const server = await startProcess(program, args);
+    const [command, ...before] = [...(portmapper?.prefix ?? []), program];
+    const server = await startProcess(command ?? program, [...before, ...args]);
     try {
       await server.waitForOutput(/NFS SERVER INITIALIZED/, { timeoutMs: startTimeoutMs, stream: 'stderr' });
       return server;
@@ -90,7 +93,7 @@ export async function startGanesha(options: GaneshaOptions = {}): Promise<Ganesh
   });
   const owned = resources.move();
   return {
-    host: '127.0.0.1',
+    host,
     port,
     mountPort,
     exportPath: '/export',
@@ -110,8 +113,7 @@ export async function startGanesha(options: GaneshaOptions = {}): Promise<Ganesh
 function configuration(
   work: string,
   root: string,
-  port: number,
-  mountPort: number,
+  { host, port, mountPort }: Pick<GaneshaServer, 'host' | 'port' | 'mountPort'>,
   options: GaneshaOptions,
 ): string {
   const { protocols = '4', exportOptions = '', accessType = 'RW', minorVersions = '0,1,2' } = options;
@@ -122,7 +124,7 @@ function configuration(
   return `
 NFS_KRB5 { Active_krb5 = false; }
 NFS_CORE_PARAM {
-  Protocols = ${protocols}; NFS_Port = ${port}; Bind_addr = 127.0.0.1; MNT_Port = ${mountPort};
+  Protocols = ${protocols}; NFS_Port = ${port}; Bind_addr = ${host}; MNT_Port = ${mountPort};
   Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false; Mount_Path_Pseudo = true;
 }
 NFSv4 {
@@ -139,31 +141,4 @@ EXPORT {
 }
 LOG { Default_Log_Level = EVENT; }
 `;
-}
-
-function answers(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, host);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
-
-/** The portmapper that ganesha registers with: the one of this machine, or one of our own. */
-async function ensureRpcbind(): Promise<AsyncDisposable> {
-  requirePackage(rpcbind, 'rpcbind');
-  if (await answers('127.0.0.1', portmapperPort)) return { [Symbol.asyncDispose]: async () => {} };
-  const server = await startProcess(rpcbind, ['-f', '-w', '-h', '127.0.0.2']);
-  const failed = server.exited.then(({ code }) => {
-    throw new Error(`rpcbind ended with status ${code}.\n${server.stderr()}`);
-  });
-  const isUp = (async () => {
-    while (!(await answers('127.0.0.1', portmapperPort)));
-  })();
-  await Promise.race([isUp, failed]);
-  failed.catch(() => undefined);
-  return server;
 }

@@ -8,12 +8,9 @@ import { shareStack } from './iscsi/stack/shared-stacks.ts';
 import type { StackShare } from './iscsi/stack/shared-stacks.ts';
 
 export { prepareIscsi } from './iscsi/prepare.ts';
-export type { PrepareIscsiOptions } from './iscsi/prepare.ts';
 export { clearIscsiReservation, discoverIscsiTargets } from './iscsi/reservation.ts';
 export { writeLunImage } from './iscsi/lun-image.ts';
-export type { LunImageOptions, LunImageResult } from './iscsi/lun-image.ts';
-export { sanbootUri } from './iscsi/sanboot.ts';
-export type { IscsiConfig, IscsiLogger, IscsiSurroundings } from './iscsi/config.ts';
+export type { IscsiConfig, IscsiSurroundings } from './iscsi/config.ts';
 
 export interface IscsiBackendOptions extends IscsiConfig, IscsiSurroundings {
   /** The id in the marker file of the volume that belongs here. */
@@ -44,7 +41,7 @@ export function createIscsiBackend(options: IscsiBackendOptions): IscsiBackend {
   const settings = connectionSettings(options, options);
   let share: Promise<StackShare> | undefined;
   const takeShare = async (): Promise<StackShare> => {
-    const stack = await stackOptions(options, settings, options, false);
+    const stack = await stackOptions(options, settings, options);
     return shareStack(`${ownerId} ${stack.name}`, stack);
   };
   const files = fileOperations(
@@ -53,7 +50,7 @@ export function createIscsiBackend(options: IscsiBackendOptions): IscsiBackend {
         share = undefined;
         throw error;
       });
-      return (await share).stack.caller(signal);
+      return (await share).stack.caller({ signal });
     },
     { volumeId, ownerId },
   );

@@ -1,6 +1,6 @@
 import { HoldfastError } from '@holdfast/contract/errors';
 import { createHash } from 'node:crypto';
-import { fenceKeyOf } from './initiator/fence.ts';
+import { newFenceKey } from './initiator/fence.ts';
 import { isidFor } from './initiator/isid.ts';
 import type { ChapCredentials } from './initiator/chap.ts';
 import type { ExporterStart } from './stack/exporter-messages.ts';
@@ -135,7 +135,7 @@ export function mountConnection(
   const { ownerId, stallMs = DEFAULT_STALL_MS } = surroundings;
   return {
     ...settings,
-    fenceKey: fenceKeyOf(ownerId).toString('hex'),
+    fenceKey: newFenceKey(ownerId).toString('hex'),
     // The same for every start: a new session takes the place of one that a crash has left (RFC 7143 §6.3.5).
     isid: isidFor(`${ownerId} ${lunKey(settings)}`).toString('hex'),
     stallMs,

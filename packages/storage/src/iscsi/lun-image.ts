@@ -4,7 +4,7 @@ import { HoldfastError } from '@holdfast/contract/errors';
 import { connectionSettings, DEFAULT_STALL_MS, lunKey } from './config.ts';
 import type { IscsiConfig, IscsiSurroundings } from './config.ts';
 import { IscsiDisk } from './initiator/disk.ts';
-import { fenceKeyOf } from './initiator/fence.ts';
+import { newFenceKey } from './initiator/fence.ts';
 import { randomIsid } from './initiator/isid.ts';
 import { sanbootUri } from './sanboot.ts';
 import { detectSignatures, SIGNATURE_AREA_BYTES, signatureNames } from './signature.ts';
@@ -61,7 +61,7 @@ export async function writeLunImage(
   }
   underWay.add(key);
   try {
-    const fenceKey = fenceKeyOf(`${ownerId} image ${key}`);
+    const fenceKey = newFenceKey(`${ownerId} image ${key}`);
     await using disk = await IscsiDisk.open({ ...settings, isid: randomIsid(), stallMs, fenceKey }, signal);
     await requireFit(disk, options);
     const sha256 = await writeAndVerify(disk, source, options);

@@ -20,7 +20,6 @@ export async function stackOptions(
   config: IscsiConfig,
   settings: ConnectionSettings,
   surroundings: IscsiSurroundings,
-  format: boolean,
 ): Promise<StackOptions> {
   return {
     stateDir: surroundings.stateDir,
@@ -28,7 +27,6 @@ export async function stackOptions(
     start: {
       mode: await chooseMode(config.mode),
       filesystem: config.filesystem ?? 'ext4',
-      format,
       connection: mountConnection(settings, surroundings),
     },
     ...(surroundings.logger === undefined ? {} : { logger: surroundings.logger }),
@@ -52,9 +50,9 @@ export async function prepareIscsi(
   try {
     // By a session of its own: where the LUN is mounted already, the new credentials would never be tried.
     await tryLogin(settings, options);
-    const stack = await stackOptions(config, settings, options, format);
+    const stack = await stackOptions(config, settings, options);
     await using share = await shareStack(`${options.ownerId} ${stack.name}`, stack);
-    const caller = await share.stack.caller(signal);
+    const caller = await share.stack.caller({ signal, format });
     return await caller.call('prepare', {}, { signal, label: 'Marking the volume' });
   } catch (error) {
     throw asValidation(error);

@@ -4,7 +4,7 @@ import type { ProbeCheck, ProbeReport } from '../backend.ts';
 import { DEFAULT_STALL_MS } from './config.ts';
 import type { ConnectionSettings } from './config.ts';
 import { openConnection, portalText, resolvePortal } from './initiator/connection.ts';
-import { fenceKeyOf, fenceState } from './initiator/fence.ts';
+import { newFenceKey, fenceState } from './initiator/fence.ts';
 import { randomIsid } from './initiator/isid.ts';
 import { LogicalUnit } from './initiator/logical-unit.ts';
 import { ReservedByAnother } from './initiator/sense.ts';
@@ -85,9 +85,9 @@ async function probeLun(
   });
   await list.attempt('reservation', async () => {
     if (unit === undefined) throw new Error('there is no LUN');
-    const state = await fenceState(unit, fenceKeyOf(ownerId), signal);
+    const state = await fenceState(unit, newFenceKey(ownerId), signal);
     if (state === 'foreign') throw new ReservedByAnother('The check of the reservation');
-    return state === 'ours' ? 'The LUN is reserved for this hub.' : 'Nobody has reserved the LUN.';
+    return state !== 'free' ? 'The LUN is reserved for this hub.' : 'Nobody has reserved the LUN.';
   });
 }
 

@@ -2,7 +2,7 @@ import { connectionSettings, DEFAULT_STALL_MS } from './config.ts';
 import type { IscsiConfig, IscsiSurroundings } from './config.ts';
 import { discoverTargets } from './initiator/discovery.ts';
 import type { DiscoveredTarget } from './initiator/discovery.ts';
-import { breakFence, fenceKeyOf } from './initiator/fence.ts';
+import { breakFence, newFenceKey } from './initiator/fence.ts';
 import { randomIsid } from './initiator/isid.ts';
 import { LogicalUnit } from './initiator/logical-unit.ts';
 import { IscsiSession } from './initiator/session.ts';
@@ -24,7 +24,7 @@ export async function clearIscsiReservation(config: IscsiConfig, options: Access
   await using session = await IscsiSession.open({ ...settings, isid: randomIsid(), timeoutMs, signal });
   const unit = new LogicalUnit(session, settings.lun);
   await unit.describe(signal);
-  return await breakFence(unit, fenceKeyOf(ownerId), signal);
+  return await breakFence(unit, newFenceKey(ownerId), signal);
 }
 
 /**

@@ -18,7 +18,7 @@ import { sweepStaging } from './tree/sweeping.ts';
 import { copyFile, writeFile } from './tree/writing.ts';
 
 /** What a share can do by our own client. It has no descriptor to read from, and streams read ahead on their own. */
-export const directCapabilities: Capabilities = {
+const directCapabilities: Capabilities = {
   writable: true,
   move: true,
   copy: true,
@@ -31,7 +31,7 @@ export const directCapabilities: Capabilities = {
 export type NfsBackend = Required<Omit<StorageBackend, 'freshness'>>;
 
 /** Who this process is to a server: the user and groups that it runs as. */
-export function ownCredential(): RpcCredential {
+function ownCredential(): RpcCredential {
   return {
     machine: hostname(),
     uid: process.getuid?.() ?? 0,

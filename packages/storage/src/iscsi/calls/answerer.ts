@@ -93,11 +93,18 @@ export class Answerer {
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #handlers: Handlers;
+  readonly #onFailure: (error: unknown) => Promise<void>;
   readonly #calls = new Map<number, IncomingCall>();
   readonly #running = new Set<Promise<void>>();
 
-  constructor(socket: Socket, handlers: Handlers) {
+  /** @param onFailure called with the error of a call before the caller is told */
+  constructor(
+    socket: Socket,
+    handlers: Handlers,
+    onFailure: (error: unknown) => Promise<void> = async () => {},
+  ) {
     this.#socket = socket;
+    this.#onFailure = onFailure;
     this.#handlers = handlers;
     const frames = new FrameReader();
     this.closed = new Promise((resolve) => {
@@ -152,6 +159,7 @@ export class Answerer {
       const result = await handlerOf(this.#handlers, method)(paramsOf(method, params), context);
       this.#tell('result', id, Buffer.isBuffer(result) ? result : jsonPayload(result));
     } catch (error) {
+      await this.#onFailure(error);
       this.#tell('failure', id, jsonPayload(toWireError(error)));
     } finally {
       this.#calls.delete(id);

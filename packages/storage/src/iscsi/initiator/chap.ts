@@ -11,7 +11,7 @@ export interface ChapCredentials {
 export const CHAP_MD5 = '5';
 
 /** A binary value as the text forms allow it: 0x hexadecimal, or 0b base64 (RFC 7143 §6.1). */
-export function decodeBinaryValue(value: string, key: string): Buffer {
+function decodeBinaryValue(value: string, key: string): Buffer {
   if (/^0[xX](?:[0-9a-fA-F]{2})+$/.test(value)) return Buffer.from(value.slice(2), 'hex');
   if (/^0[bB][A-Za-z0-9+/]+={0,2}$/.test(value)) return Buffer.from(value.slice(2), 'base64');
   throw garbled(`a ${key} that is neither hexadecimal nor base64`);

@@ -11,7 +11,7 @@ export interface DiscoveredTarget {
 }
 
 /** Reads an answer to SendTargets (RFC 7143 appendix C). */
-export function parseTargets(text: Buffer): DiscoveredTarget[] {
+function parseTargets(text: Buffer): DiscoveredTarget[] {
   const targets: DiscoveredTarget[] = [];
   for (const [key, value] of parseTextPairs(text)) {
     if (key === 'TargetName') targets.push({ name: value, addresses: [] });

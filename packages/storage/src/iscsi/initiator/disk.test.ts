@@ -5,11 +5,11 @@ import type { TgtServer } from '@holdfast/test-support/tgt';
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sampleBytes } from '../../conformance/sample-bytes.ts';
-import { refusal } from '../../conformance/subject.ts';
+import { refusal, requireRefusal } from '../../conformance/subject.ts';
 import { withDigests } from '../testing/scratch-lun.ts';
 import { IscsiDisk } from './disk.ts';
 import type { DiskOptions } from './disk.ts';
-import { breakFence, fenceKeyOf, fenceState } from './fence.ts';
+import { breakFence, fenceState, newFenceKey } from './fence.ts';
 import { isidFor, randomIsid } from './isid.ts';
 import { LogicalUnit } from './logical-unit.ts';
 import { IscsiSession } from './session.ts';
@@ -37,7 +37,7 @@ function optionsFor(changes: Partial<DiskOptions> = {}): DiskOptions {
     digests: true,
     isid: isidFor('disk'),
     stallMs: 15_000,
-    fenceKey: fenceKeyOf('hub-1'),
+    fenceKey: newFenceKey('hub-1'),
     ...changes,
   };
 }
@@ -102,7 +102,7 @@ describe('a connection that is cut', () => {
     await Promise.all([writing, restarted]);
     await disk.write(0, bytes);
     expect((await imageStart()).equals(bytes)).toBe(true);
-    const second = optionsFor({ fenceKey: fenceKeyOf('hub-2'), isid: randomIsid() });
+    const second = optionsFor({ fenceKey: newFenceKey('hub-2'), isid: randomIsid() });
     expect((await refusal(IscsiDisk.open(second), 'backend_unavailable')).message).toContain('another hub');
   });
 
@@ -165,6 +165,18 @@ describe('with digests, a byte flipped anywhere in the first commands', () => {
   });
 });
 
+describe('an answer that is lost, from a target that is alive', () => {
+  it('costs the patience for one command, and the command is sent again', async () => {
+    await using disk = await IscsiDisk.open(optionsFor({ digests: false, stallMs: 1000 }));
+    // Makes the answer to the write (0x21) look like one to a logout (0x26).
+    const flipped = proxy.flipByte({ direction: 'toClient', afterBytes: 0, mask: 0x07 });
+    await disk.write(0, bytes.subarray(0, 4096));
+    await flipped;
+    expect(disk.reconnects).toBe(1);
+    expect((await imageStart()).subarray(0, 4096).equals(bytes.subarray(0, 4096))).toBe(true);
+  });
+});
+
 describe('a login that is garbled', () => {
   it('ends in a login or a clean refusal, whichever byte it is', async () => {
     for (let afterBytes = 0; afterBytes < 300; afterBytes += 23) {
@@ -174,43 +186,57 @@ describe('a login that is garbled', () => {
           (error: unknown) => error,
         );
         if (outcome instanceof IscsiDisk) await outcome[Symbol.asyncDispose]();
-        else await refusal(Promise.reject(outcome), 'backend_unavailable', 'not_supported', 'read_only');
+        else
+          expect(requireRefusal(outcome, 'backend_unavailable', 'not_supported', 'read_only')).toBe(outcome);
         await flipped;
       }
     }
     await using disk = await IscsiDisk.open(optionsFor());
     await disk.write(0, bytes);
+    expect((await imageStart()).equals(bytes)).toBe(true);
   }, 60_000);
 });
 
 describe('the fence', () => {
   async function unitOf(key: string): Promise<{ session: IscsiSession; unit: LogicalUnit; key: Buffer }> {
     const session = await IscsiSession.open({ ...optionsFor(), isid: randomIsid(), timeoutMs: 5000 });
-    return { session, unit: new LogicalUnit(session, server.lun), key: fenceKeyOf(key) };
+    return { session, unit: new LogicalUnit(session, server.lun), key: newFenceKey(key) };
   }
 
   it('keeps out writes of whoever has not reserved, and lets reads through', async () => {
     await using disk = await IscsiDisk.open(optionsFor());
     await disk.write(0, bytes);
     const unfenced = optionsFor({ fenceKey: undefined, isid: randomIsid() });
-    await using _stranger = disk;
     const { session, unit, key } = await unitOf('hub-2');
     await using _session = session;
     expect(await fenceState(unit, key)).toBe('foreign');
-    expect(await fenceState(unit, fenceKeyOf('hub-1'))).toBe('ours');
+    expect(await fenceState(unit, newFenceKey('hub-1'))).toBe('same-owner');
     const opened = IscsiDisk.open(unfenced);
     await refusal(opened, 'backend_unavailable');
     expect((await imageStart()).equals(bytes)).toBe(true);
   });
 
-  it('is released with the disk, and taken over from a session that is gone', async () => {
+  it('is taken over by a new start of the same hub, and what is left of the old one is fenced off', async () => {
+    await using first = await IscsiDisk.open(optionsFor());
+    await first.write(0, bytes);
+    // With another ISID: the target does not end the old session by itself.
+    await using second = await IscsiDisk.open(
+      optionsFor({ isid: randomIsid(), fenceKey: newFenceKey('hub-1') }),
+    );
+    const error = await refusal(first.write(0, Buffer.alloc(512)), 'backend_unavailable');
+    expect(error.message).toContain('another hub has reserved');
+    expect((await imageStart()).equals(bytes)).toBe(true);
+    await second.write(0, Buffer.alloc(512));
+  });
+
+  it('is released with the disk', async () => {
     const first = await IscsiDisk.open(optionsFor());
-    // The target keeps the reservation of a connection that is cut.
-    await using again = await IscsiDisk.open(optionsFor({ isid: randomIsid() }));
-    await again.write(0, bytes);
-    await again[Symbol.asyncDispose]();
+    await first.write(0, bytes);
     await first[Symbol.asyncDispose]();
-    await using other = await IscsiDisk.open(optionsFor({ fenceKey: fenceKeyOf('hub-2') }));
+    const { session, unit, key } = await unitOf('hub-1');
+    await using _session = session;
+    expect(await fenceState(unit, key)).toBe('free');
+    await using other = await IscsiDisk.open(optionsFor({ fenceKey: newFenceKey('hub-2') }));
     await other.write(0, bytes);
   });
 

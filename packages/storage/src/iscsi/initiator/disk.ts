@@ -70,7 +70,8 @@ export class IscsiDisk implements AsyncDisposable {
    * @throws HoldfastError `backend_unavailable`, `cancelled`
    */
   static async open(options: DiskOptions, signal?: AbortSignal): Promise<IscsiDisk> {
-    return new IscsiDisk(options, await openUnit(options, options.stallMs, signal));
+    const opened = await openUnit(options, { timeoutMs: options.stallMs, isFirst: true, signal });
+    return new IscsiDisk(options, opened);
   }
 
   get sizeBytes(): number {
@@ -230,7 +231,11 @@ export class IscsiDisk implements AsyncDisposable {
       if (this.#lostBy !== undefined) throw this.#lostBy;
       const leftMs = this.#progressAt + this.#options.stallMs - performance.now();
       try {
-        const { unit, facts } = await openUnit(this.#options, Math.max(leftMs, firstPauseMs), signal);
+        const { unit, facts } = await openUnit(this.#options, {
+          timeoutMs: Math.max(leftMs, firstPauseMs),
+          isFirst: false,
+          signal,
+        });
         this.#requireSame(facts);
         this.#reconnects += 1;
         this.#unit = this.#adopt(unit);
@@ -265,9 +270,9 @@ export class IscsiDisk implements AsyncDisposable {
 
 async function openUnit(
   options: DiskOptions,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
+  opening: { timeoutMs: number; isFirst: boolean; signal: AbortSignal | undefined },
 ): Promise<OpenedUnit> {
+  const { timeoutMs, isFirst, signal } = opening;
   // Half of the patience for one session or command: a silent one leaves time for a second attempt.
   const silenceMs = options.stallMs / 2;
   const session = await IscsiSession.open({
@@ -279,7 +284,9 @@ async function openUnit(
   try {
     const unit = new LogicalUnit(session, options.lun, silenceMs);
     const facts = await unit.describe(signal);
-    if (options.fenceKey !== undefined) await acquireFence(unit, options.fenceKey, signal);
+    // Later on, another start of the same hub is one that has taken the LUN over from this one.
+    if (options.fenceKey !== undefined)
+      await acquireFence(unit, options.fenceKey, { takeOver: isFirst, signal });
     return { unit, facts, isWriteProtected: await unit.isWriteProtected(signal) };
   } catch (error) {
     await session[Symbol.asyncDispose]();

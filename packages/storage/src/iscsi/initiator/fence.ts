@@ -1,5 +1,5 @@
 import { isHoldfastError } from '@holdfast/contract/errors';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { noReservations } from './logical-unit.ts';
 import type { LogicalUnit } from './logical-unit.ts';
 import {
@@ -12,11 +12,44 @@ import {
 import type { ReservationKey } from './persistent-reservation.ts';
 import { ReservedByAnother } from './sense.ts';
 
-/** The key by which a hub is known to the target: of its id, so that it knows its own after a crash. */
-export function fenceKeyOf(ownerId: string): ReservationKey {
-  const key = createHash('sha256').update(`holdfast fence ${ownerId}`).digest().subarray(0, 8);
-  key[0] = (key[0] ?? 0) | 1;
-  return key;
+/** Bytes of a key that tell the owner; the others tell one start of it from the next. */
+const ownerBytes = 4;
+
+/**
+ * A new key for an owner. A hub knows by the first half what it has left itself before a crash; the second half makes
+ * sure that whatever is left of the crashed one is fenced off like anybody else.
+ */
+export function newFenceKey(ownerId: string): ReservationKey {
+  const owner = createHash('sha256').update(`holdfast fence ${ownerId}`).digest().subarray(0, ownerBytes);
+  // A key of zeroes stands for none (SPC-4 §6.16.3).
+  owner[0] = (owner[0] ?? 0) | 1;
+  return Buffer.concat([owner, randomBytes(8 - ownerBytes)]);
+}
+
+/** Whether two keys are of one owner. */
+export function isSameOwner(one: ReservationKey, other: ReservationKey): boolean {
+  return one.subarray(0, ownerBytes).equals(other.subarray(0, ownerBytes));
+}
+
+/** Who has reserved a LUN: nobody, the holder of this very key, another start of the same owner, somebody else. */
+export type FenceState = 'free' | 'ours' | 'same-owner' | 'foreign';
+
+interface Fence {
+  state: FenceState;
+  holder: ReservationKey | undefined;
+}
+
+async function readFence(
+  unit: LogicalUnit,
+  key: ReservationKey,
+  signal: AbortSignal | undefined,
+): Promise<Fence> {
+  const reservation = await unit.ask(readReservation(), parseReservation, signal);
+  if (!reservation.known) throw noReservations();
+  const holder = reservation.value?.key;
+  if (holder === undefined) return { state: 'free', holder };
+  if (holder.equals(key)) return { state: 'ours', holder };
+  return { state: isSameOwner(holder, key) ? 'same-owner' : 'foreign', holder };
 }
 
 /** Whether a LUN is reserved, and by whom. */
@@ -24,34 +57,32 @@ export async function fenceState(
   unit: LogicalUnit,
   key: ReservationKey,
   signal?: AbortSignal,
-): Promise<'free' | 'ours' | 'foreign'> {
-  const reservation = await unit.ask(readReservation(), parseReservation, signal);
-  if (!reservation.known) throw noReservations();
-  if (reservation.value === undefined) return 'free';
-  return reservation.value.key.equals(key) ? 'ours' : 'foreign';
+): Promise<FenceState> {
+  return (await readFence(unit, key, signal)).state;
 }
 
 /**
  * Reserves a LUN for the holder of a key: from then on only initiators registered with the target write to it
- * (Write Exclusive – Registrants Only, SPC-4 §5.13.1). A reservation of the same key, left by a session that is gone,
- * is taken over. A reservation belongs to a session on some targets and to the initiator's name on others; a
- * registration at every login and a reservation by key is right for both.
+ * (Write Exclusive – Registrants Only, SPC-4 §5.13.1). A reservation belongs to a session on some targets (tgt) and to
+ * the initiator's name on others (LIO); a registration at every login and a reservation by key is right for both.
  *
+ * @param options.takeOver also from another start of the same owner, whose registration ends with that
  * @throws HoldfastError `backend_unavailable`, not retryable, when another key has the LUN or the target cannot reserve
  */
 export async function acquireFence(
   unit: LogicalUnit,
   key: ReservationKey,
-  signal?: AbortSignal,
+  options: { takeOver: boolean; signal?: AbortSignal | undefined },
 ): Promise<void> {
+  const { takeOver, signal } = options;
   const doing = 'Reserving the LUN';
-  const before = await fenceState(unit, key, signal);
-  if (before === 'foreign') throw new ReservedByAnother(doing);
+  const { state, holder } = await readFence(unit, key, signal);
+  if (state === 'foreign' || (state === 'same-owner' && !takeOver)) throw new ReservedByAnother(doing);
   await unit.run(reserveOut('registerAndIgnore', { serviceKey: key }), signal);
   try {
-    // Preempting our own key takes the reservation over and drops the registrations of sessions that are gone.
-    if (before === 'ours') await unit.run(reserveOut('preempt', { key, serviceKey: key }), signal);
-    else await unit.run(reserveOut('reserve', { key }), signal);
+    // Preempting a key takes its reservation over and ends the registrations of its sessions, but for this one.
+    if (holder === undefined) await unit.run(reserveOut('reserve', { key }), signal);
+    else await unit.run(reserveOut('preempt', { key, serviceKey: holder }), signal);
     if ((await fenceState(unit, key, signal)) !== 'ours') throw new ReservedByAnother(doing);
   } catch (error) {
     // Without the reservation the registration would let this initiator write past another's fence.

@@ -30,7 +30,7 @@ describe('a request', () => {
       data: Buffer.from('a=b\0'),
     });
     expect(header.toString('hex')).toBe(
-      '43870000000000048001020304050000000000090000000001020304050607080000000000000000' + '0000000000000000',
+      `4387000000000004800102030405000000000009000000000102030405060708${'00'.repeat(16)}`,
     );
     expect(data).toEqual(Buffer.from('a=b\0'));
   });
@@ -40,7 +40,7 @@ describe('a request', () => {
     const fields = { lun, tag: 7, final: true, expectedLength: 4096, cdb, sequence };
     const { header } = scsiCommand({ ...fields, direction: 'read' });
     expect(header.toString('hex')).toBe(
-      `01c100000000000000010000000000000000000700001000${'0102030405060708'}${'cc'.repeat(16)}`,
+      `01c1000000000000000100000000000000000007000010000102030405060708${'cc'.repeat(16)}`,
     );
     expect(scsiCommand({ ...fields, direction: 'write', final: false }).header[1]).toBe(0x21);
     expect(scsiCommand({ ...fields, direction: 'none' }).header[1]).toBe(0x81);
@@ -58,7 +58,7 @@ describe('a request', () => {
       data: Buffer.alloc(0x1234),
     });
     expect(header.toString('hex')).toBe(
-      '05800000000012340001000000000000000000070000000800000000000000050000000000000003' + '0000200000000000',
+      `0580000000001234000100000000000000000007000000080000000000000005${'00'.repeat(4)}000000030000200000000000`,
     );
   });
 

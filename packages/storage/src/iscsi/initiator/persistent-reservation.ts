@@ -20,7 +20,7 @@ const outActions = {
 /** A reservation key: eight bytes, not all zero. */
 export type ReservationKey = Buffer;
 
-export const noKey: ReservationKey = Buffer.alloc(8);
+const noKey: ReservationKey = Buffer.alloc(8);
 
 function reserveIn(action: number, label: string): ScsiCommand {
   const cdb = Buffer.alloc(16);

@@ -164,20 +164,19 @@ describe('a target that is silent', () => {
     await new LogicalUnit(session, server.lun).describe();
   });
 
-  it('but alive gets a task aborted that takes too long', async () => {
-    await using session = await IscsiSession.open(optionsFor());
-    const lun = encodeLun(server.lun);
+  it('but alive gets a command aborted whose answer does not come', async () => {
+    await using proxy = await startTcpProxy({ port: server.port });
+    const options = optionsFor({ portal: { host: '127.0.0.1', port: proxy.listenPort }, digests: false });
+    await using session = await IscsiSession.open(options);
     const unit = new LogicalUnit(session, server.lun);
     await unit.describe();
-    // A write of which the data is announced and not sent: the target waits for it.
-    const command = { ...writeBlocks(0, Buffer.alloc(4096), 512), dataOut: Buffer.alloc(0), dataInBytes: 0 };
-    const outcome = session.execute(lun, { ...command, label: 'Waiting' }, { timeoutMs: 300 });
-    const error = await outcome.then(
-      ({ status }) => status,
-      (reason: unknown) => reason,
-    );
-    // tgt may also refuse it at once, by a status.
-    expect(error instanceof CommandTimedOut || typeof error === 'number').toBe(true);
+    // Makes a SCSI response (0x21) look like the answer to a logout (0x26), which means nothing here.
+    const flipped = proxy.flipByte({ direction: 'toClient', afterBytes: 0, mask: 0x07 });
+    const lun = encodeLun(server.lun);
+    const outcome = session.execute(lun, writeBlocks(0, Buffer.alloc(512), 512), { timeoutMs: 200 });
+    await expect(outcome).rejects.toBeInstanceOf(CommandTimedOut);
+    await flipped;
+    expect(session.hasEnded).toBe(false);
     await unit.describe();
   });
 });

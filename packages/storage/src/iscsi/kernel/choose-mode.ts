@@ -12,7 +12,7 @@ export interface Machine {
 }
 
 /** The machine that this runs on. */
-export const thisMachine: Machine = {
+const thisMachine: Machine = {
   hasTool,
   hasFile,
   hasModule: async (name) => {

@@ -1,3 +1,4 @@
+import { isSameOwner } from '../initiator/fence.ts';
 import { ReservedByAnother } from '../initiator/sense.ts';
 import { noReservations } from '../initiator/logical-unit.ts';
 import { WRITE_EXCLUSIVE_REGISTRANTS_ONLY } from '../initiator/persistent-reservation.ts';
@@ -8,15 +9,19 @@ const status = { ok: 0, unsupported: 9, conflict: 24 } as const;
 
 type Action = 'register' | 'reserve' | 'preempt' | 'release' | 'unregister';
 
-/** The arguments of sg_persist(8) for a step. @param key sixteen hexadecimal digits; no secret */
-export function fenceArguments(action: Action, key: string, device: string): string[] {
+/**
+ * The arguments of sg_persist(8) for a step.
+ * @param key sixteen hexadecimal digits; no secret
+ * @param about the key to be preempted
+ */
+export function fenceArguments(action: Action, key: string, device: string, about = key): string[] {
   const type = `--prout-type=${WRITE_EXCLUSIVE_REGISTRANTS_ONLY}`;
   const own = `--param-rk=0x${key}`;
-  const about = `--param-sark=0x${key}`;
+  const service = `--param-sark=0x${about}`;
   const step = {
-    register: ['--register-ignore', about],
+    register: ['--register-ignore', service],
     reserve: ['--reserve', own, type],
-    preempt: ['--preempt', own, about, type],
+    preempt: ['--preempt', own, service, type],
     release: ['--release', own, type],
     unregister: ['--register', own, '--param-sark=0'],
   } satisfies Record<Action, string[]>;
@@ -37,10 +42,11 @@ export async function acquireKernelFence(device: string, key: string): Promise<v
   });
   if (before.code === status.unsupported) throw noReservations();
   const holder = reservationKey(before.stdout);
-  if (holder !== undefined && holder !== key) throw new ReservedByAnother(doing);
+  const isOurs = holder === undefined || isSameOwner(Buffer.from(holder, 'hex'), Buffer.from(key, 'hex'));
+  if (!isOurs) throw new ReservedByAnother(doing);
   await runTool('sg_persist', fenceArguments('register', key, device));
   const step = holder === undefined ? 'reserve' : 'preempt';
-  const { code } = await runTool('sg_persist', fenceArguments(step, key, device), {
+  const { code } = await runTool('sg_persist', fenceArguments(step, key, device, holder), {
     okCodes: [status.ok, status.conflict],
   });
   if (code === status.ok) return;

@@ -1,4 +1,4 @@
-import { HoldfastError } from '@holdfast/contract/errors';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { chdir, cwd } from 'node:process';
 import { rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
@@ -31,12 +31,23 @@ async function start(params: VolumeStart): Promise<null> {
   await detachStaleLoops(folder);
   volume = await mountVolume(folder, params);
   if (volume.warning !== undefined) process.stderr.write(`${volume.warning}\n`);
-  void volume.lost.then((error) => {
-    if (isGoingDown) return;
-    answerer.lose(error);
-    void goDown();
-  });
+  void volume.lost.then(lose);
   return null;
+}
+
+function lose(error: HoldfastError): void {
+  if (isGoingDown) return;
+  answerer.lose(error);
+  void goDown();
+}
+
+/** An error of the disk makes the file system stop all writing; checked and mounted anew, it may be used again. */
+async function onFailure(error: unknown): Promise<void> {
+  const isSuspicious = isHoldfastError(error, 'read_only') || isHoldfastError(error, 'backend_unavailable');
+  if (!isSuspicious || volume === undefined || !(await volume.hasFailed())) return;
+  const text =
+    'The file system of the LUN has stopped after an error of its disk. It is checked and mounted again.';
+  lose(new HoldfastError('backend_unavailable', text));
 }
 
 async function goDown(): Promise<void> {
@@ -57,5 +68,5 @@ async function goDown(): Promise<void> {
 await rm(CLAIM_SOCKET, { force: true });
 await showClaim(() => !isGoingDown);
 const channel = new Socket({ fd: 3, readable: true, writable: true });
-const answerer = new Answerer(channel, { ...files.handlers, start });
+const answerer = new Answerer(channel, { ...files.handlers, start }, onFailure);
 void answerer.closed.then(goDown);

@@ -23,7 +23,8 @@ export interface StackOptions {
   stateDir: string;
   /** Name of the stack's folder in `stateDir`. */
   name: string;
-  start: VolumeStart;
+  /** What a bring-up needs to know, but for whether to format. */
+  start: Omit<VolumeStart, 'format'>;
   logger?: IscsiLogger | undefined;
 }
 
@@ -46,12 +47,15 @@ export class LiveStack {
 
   /**
    * The channel to the process that has the LUN mounted.
+   * @param options.format makes a file system on the LUN, which must be blank and not mounted
    * @throws HoldfastError why it cannot be brought up
    */
-  async caller(signal?: AbortSignal): Promise<Caller> {
+  async caller(options: { signal?: AbortSignal | undefined; format?: boolean } = {}): Promise<Caller> {
+    const { signal, format = false } = options;
     throwIfCancelled(signal, 'Mounting the LUN');
+    if (format && this.#holder !== undefined) throw mountedAlready();
     if (this.#isDisposed) throw new HoldfastError('shutting_down', 'The backend is closed.');
-    this.#holder ??= this.#bringUp();
+    this.#holder ??= this.#bringUp(format);
     const holder = this.#holder;
     return (await unlessCancelled(holder, signal, 'Mounting the LUN')).caller;
   }
@@ -64,12 +68,12 @@ export class LiveStack {
     await this.#ending;
   }
 
-  async #bringUp(): Promise<Holder> {
+  async #bringUp(format: boolean): Promise<Holder> {
     let holder: Holder | undefined;
     try {
       await this.#ending;
       holder = await this.#startHolder();
-      await holder.caller.call('start', this.#options.start, { label: 'Mounting the LUN' });
+      await holder.caller.call('start', { ...this.#options.start, format }, { label: 'Mounting the LUN' });
       return holder;
     } catch (error) {
       holder?.caller.close(new HoldfastError('backend_unavailable', 'The LUN could not be mounted.'));
@@ -125,6 +129,11 @@ export class LiveStack {
     await exited;
     clearTimeout(timer);
   }
+}
+
+function mountedAlready(): HoldfastError {
+  const message = 'The LUN is not formatted, because this hub has it mounted already.';
+  return new HoldfastError('validation_failed', message, { errors: [{ field: 'config.lun', message }] });
 }
 
 function requireRoot(): void {

@@ -1,5 +1,5 @@
 import { HoldfastError } from '@holdfast/contract/errors';
-import { mkdir, rmdir } from 'node:fs/promises';
+import { mkdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { attachKernel } from '../kernel/kernel-source.ts';
 import type { BlockSource } from './block-source.ts';
@@ -15,6 +15,8 @@ export interface MountedVolume {
   readonly warning: string | undefined;
   /** Settles when the LUN is given up: every access fails from then on. Never rejects. */
   readonly lost: Promise<HoldfastError>;
+  /** Whether the file system has stopped taking writes by itself, after an error of the disk. */
+  hasFailed(): Promise<boolean>;
   /**
    * Unmounts, checks that the journal is clean, releases the reservation and lets the LUN go. Nobody may have a file
    * open any more.
@@ -51,12 +53,24 @@ export async function mountVolume(folder: string, start: VolumeStart): Promise<M
     root,
     warning: source.warning,
     lost: source.lost,
+    hasFailed: async () => !source.isWriteProtected && (await isReadOnly(root)),
     unmount: async () => {
       await using failures = new AsyncDisposableStack();
       failures.defer(() => source.detach((path) => requireClean(path, source, filesystem)));
       await runTool('umount', [root]);
     },
   };
+}
+
+/** The words of ext4 and XFS for a file system that has stopped, among the options of a mount (proc(5)). */
+const stoppedOptions = new Set(['ro', 'emergency_ro', 'shutdown']);
+
+async function isReadOnly(mountPoint: string): Promise<boolean> {
+  for (const line of (await readFile('/proc/self/mounts', 'utf8')).split('\n')) {
+    const [, place, , options = ''] = line.split(' ');
+    if (place === mountPoint) return options.split(',').some((option) => stoppedOptions.has(option));
+  }
+  return false;
 }
 
 async function requireClean(

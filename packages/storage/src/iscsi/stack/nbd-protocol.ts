@@ -24,7 +24,7 @@ const simpleReplyMagic = 0x67446698;
 export const OPTION_HEADER_BYTES = 16;
 export const REQUEST_BYTES = 28;
 /** More than any client of ours asks for at once. */
-export const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
+const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
 export interface NbdOption {
   option: number;

@@ -24,10 +24,15 @@ const packages = {
 } as const;
 export type ToolName = keyof typeof packages;
 
-/** Administration programs are not on every user's PATH. */
+/**
+ * What the programs get of the hub's environment: not the secrets that are handed to a hub by variables. Administration
+ * programs are not on every user's PATH.
+ */
 export const toolEnvironment: NodeJS.ProcessEnv = {
-  ...process.env,
   LC_ALL: 'C',
+  HOME: process.env['HOME'],
+  TMPDIR: process.env['TMPDIR'],
+  TZ: process.env['TZ'],
   PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`,
 };
 

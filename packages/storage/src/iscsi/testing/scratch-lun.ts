@@ -5,6 +5,9 @@ import { startTgt } from '@holdfast/test-support/tgt';
 import type { TgtServer } from '@holdfast/test-support/tgt';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { connectionSettings } from '../config.ts';
+import { stackOptions } from '../prepare.ts';
+import { shareStack } from '../stack/shared-stacks.ts';
 import { createIscsiBackend, prepareIscsi } from '../../iscsi.ts';
 import type { IscsiBackend, IscsiConfig, IscsiSurroundings } from '../../iscsi.ts';
 
@@ -86,8 +89,16 @@ export class ScratchLun implements AsyncDisposable {
   static async formatted(options: ScratchLunOptions = {}): Promise<ScratchLun> {
     const lun = await ScratchLun.blank(options);
     try {
+      // Held, so that the backend goes on with the stack that the preparation has brought up.
+      const stack = await stackOptions(
+        lun.config,
+        connectionSettings(lun.config, lun.surroundings),
+        lun.surroundings,
+      );
+      await using _held = await shareStack(`${lun.surroundings.ownerId} ${stack.name}`, stack);
       const { volumeId } = await prepareIscsi(lun.config, { ...lun.surroundings, format: true });
       lun.#made = { backend: lun.backendFor(volumeId), volumeId };
+      await lun.#made.backend.usage();
       return lun;
     } catch (error) {
       await lun[Symbol.asyncDispose]();

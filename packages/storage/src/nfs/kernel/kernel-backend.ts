@@ -12,7 +12,7 @@ import { mountError } from './mount-problem.ts';
 import { verifyReadBack } from './read-back.ts';
 
 /** As a local tree. */
-export const kernelCapabilities: Capabilities = {
+const kernelCapabilities: Capabilities = {
   writable: true,
   move: true,
   copy: true,

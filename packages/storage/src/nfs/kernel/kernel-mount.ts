@@ -19,7 +19,7 @@ export interface MountTools {
 const environment = { ...process.env, LC_ALL: 'C' };
 
 /** mount(8), umount(8) and the kernel's table, which is read without touching the mounts themselves. */
-export const systemMountTools: MountTools = {
+const systemMountTools: MountTools = {
   mount: async (args, timeLimitMs) => {
     await run('mount', [...args], { timeout: timeLimitMs, env: environment, killSignal: 'SIGKILL' });
   },

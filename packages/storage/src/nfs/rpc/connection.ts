@@ -70,8 +70,10 @@ export class RpcConnection implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       const assembler: RecordAssembler = new RecordAssembler({
         maxRecordBytes: MAX_RECORD_BYTES,
-        onRecord: (record) => connection?.receive(record),
-        bufferFor: (xid) => connection?.bufferFor(xid),
+        onRecord: (record) => {
+          if (connection !== undefined) connection.#receive(record);
+        },
+        bufferFor: (xid) => (connection === undefined ? undefined : connection.#bufferFor(xid)),
       });
       const socket = connect({
         host: options.host,
@@ -86,7 +88,7 @@ export class RpcConnection implements AsyncDisposable {
             try {
               assembler.advance(bytes);
             } catch (error) {
-              connection?.distrust(error);
+              if (connection !== undefined) connection.#distrust(error);
             }
             return true;
           },
@@ -145,12 +147,12 @@ export class RpcConnection implements AsyncDisposable {
     this.close();
   }
 
-  /** The buffer that the caller of an xid wants its reply in. For the assembler alone. */
-  private bufferFor(xid: number): Buffer | undefined {
+  /** The buffer that the caller of an xid wants its reply in. */
+  #bufferFor(xid: number): Buffer | undefined {
     return this.#pending.get(xid)?.replyBuffer;
   }
 
-  private receive(record: Buffer): void {
+  #receive(record: Buffer): void {
     const xid = xidOf(record);
     const call = this.#pending.get(xid);
     // On a stream nothing is lost or doubled: an unknown xid means that either number was changed on its way.
@@ -166,7 +168,7 @@ export class RpcConnection implements AsyncDisposable {
     call.resolve(reply);
   }
 
-  private distrust(error: unknown): void {
+  #distrust(error: unknown): void {
     this.#fail('what came over the connection was garbled', error);
   }
 

@@ -11,7 +11,6 @@ import type { NfsBackend } from '../direct.ts';
 export interface TestShareOptions extends GaneshaOptions {
   /** Milliseconds without a sign of life after which a call is given up. Default 10 s. */
   timeLimitMs?: number;
-  mountOptions?: string;
 }
 
 /** A real server behind a relay that can misbehave, and a backend of mode `direct` on it. */
@@ -31,12 +30,17 @@ export async function makeTestShare(options: TestShareOptions = {}): Promise<Tes
   await using resources = new AsyncDisposableStack();
   const server = resources.use(await startGanesha(options));
   const proxy = resources.use(await startTcpProxy(server));
+  const isV3 = options.protocols === '3';
+  // The portmapper would tell the server's own port, and lead past the relay.
+  const mountProxy = isV3
+    ? resources.use(await startTcpProxy({ host: server.host, port: server.mountPort }))
+    : undefined;
   const config = {
     server: proxy.host,
     port: proxy.listenPort,
     export_path: server.exportPath,
     mode: 'direct',
-    ...(options.mountOptions === undefined ? {} : { mount_options: options.mountOptions }),
+    mount_options: mountProxy === undefined ? 'vers=4.1' : `vers=3,mountport=${mountProxy.listenPort}`,
   } as const;
   const { volumeId } = await prepareNfs(config);
   const created = { ...config, volumeId, ownerId: 'hub-1', timeLimitMs: options.timeLimitMs ?? 10_000 };

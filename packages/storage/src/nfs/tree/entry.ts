@@ -7,7 +7,7 @@ import type { NfsAttributes } from '../file-system.ts';
  * What a checksum record is bound to. The change attribute differs after every change of bytes or of the inode, the
  * file id after a replacement; size and mtime are for servers whose change attribute is as coarse as their clock.
  */
-export function validatorOf({ change, size, fileId, mtimeNs }: NfsAttributes): string {
+function validatorOf({ change, size, fileId, mtimeNs }: NfsAttributes): string {
   return `${change}-${size}-${fileId}-${mtimeNs}`;
 }
 

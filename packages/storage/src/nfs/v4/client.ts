@@ -131,6 +131,7 @@ export class V4Client implements AsyncDisposable {
     const started = performance.now();
     let wasResent = false;
     let suspect = 0;
+    let gone = 0;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       const session = await this.session();
       if (options.generation !== undefined && options.generation !== session.generation)
@@ -143,6 +144,8 @@ export class V4Client implements AsyncDisposable {
         if (!(error instanceof SessionGone)) throw error;
         // Whatever was sent before may have been done.
         wasResent = true;
+        gone += 1;
+        await this.#onSessionGone(gone);
         continue;
       }
       wasResent ||= outcome.wasResent;
@@ -213,6 +216,17 @@ export class V4Client implements AsyncDisposable {
     }
   }
 
+  /** Sessions that end one after the other: the server may not know the client itself any more. */
+  async #onSessionGone(times: number): Promise<void> {
+    if (times === 1) return;
+    this.#clientId = undefined;
+    if (times > MAX_SESSIONS) {
+      const text = 'The NFS server ends every session as soon as it is made. Look into its log.';
+      throw new HoldfastError('backend_unavailable', text);
+    }
+    await this.#link.pause(FIRST_PAUSE_MS * 2 ** times);
+  }
+
   async #introduce(): Promise<ClientNumber> {
     const exchange = exchangeId(this.#owner);
     const status = await this.#patiently([exchange]).catch((error: unknown) => {
@@ -253,12 +267,14 @@ export class V4Client implements AsyncDisposable {
       maxWriteBytes: transferBytes(maxWrite, maxRequestBytes),
       maxOperations,
     };
-    const halfLeaseMs = Math.max(leaseTime, 1) * 500;
-    this.#renewal = setInterval(() => void this.#renew(halfLeaseMs), halfLeaseMs).unref();
+    // Three times a lease, so that one that is late or lost does no harm.
+    const intervalMs = (Math.max(leaseTime, 1) * 1000) / 3;
+    this.#renewal = setInterval(() => void this.#renew(intervalMs / 2), intervalMs).unref();
   }
 
-  async #renew(halfLeaseMs: number): Promise<void> {
-    if (this.#open.size === 0 || performance.now() - this.#lastRequest < halfLeaseMs) return;
+  /** @param recentMs a request as recent as this has renewed the lease */
+  async #renew(recentMs: number): Promise<void> {
+    if (this.#open.size === 0 || performance.now() - this.#lastRequest < recentMs) return;
     // Should it fail, whoever uses the files next is told, and opens them again.
     await this.run([]).catch(() => undefined);
   }

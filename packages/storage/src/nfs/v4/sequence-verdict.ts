@@ -23,6 +23,8 @@ const verdicts = new Map<number, SequenceVerdict>([
   [nfsStatus.SEQ_FALSE_RETRY, 'newSession'],
   [nfsStatus.BAD_HIGH_SLOT, 'newSession'],
   [nfsStatus.STALE_CLIENTID, 'newSession'],
+  // Not among the statuses of RFC 8881 for it, but nfs-ganesha's answer after the lease has ended.
+  [nfsStatus.EXPIRED, 'newSession'],
 ]);
 
 /** Judges the status of SEQUENCE. Undefined for one that speaks of the request itself (too large, badly formed). */

@@ -3,7 +3,7 @@ import type { XdrReader } from '../xdr/reader.ts';
 import type { XdrWriter } from '../xdr/writer.ts';
 import { Operation } from './operation.ts';
 
-export const SESSION_ID_BYTES = 16;
+const SESSION_ID_BYTES = 16;
 /** RFC 8881 §18.35: NFS4_OPAQUE_LIMIT. */
 const OPAQUE_LIMIT = 1024;
 const NO_STATE_PROTECTION = 0;

@@ -120,6 +120,7 @@ describe('SlotTable', () => {
 it.each([
   [0, 'done'],
   [10008, 'sendAgain'],
+  [10011, 'newSession'],
   [10052, 'newSession'],
   [10053, 'retireSlot'],
   [10055, 'bindFirst'],

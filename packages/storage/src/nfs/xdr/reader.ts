@@ -24,11 +24,6 @@ export class XdrReader {
     return this.#bytes.readUInt32BE(at);
   }
 
-  i32(): number {
-    const at = this.#take(4);
-    return this.#bytes.readInt32BE(at);
-  }
-
   u64(): bigint {
     const at = this.#take(8);
     return this.#bytes.readBigUInt64BE(at);

@@ -69,7 +69,6 @@ describe('XDR', () => {
   it('throws GarbledReply, and nothing else, for any bytes', () => {
     const step = fc.constantFrom(
       'u32',
-      'i32',
       'u64',
       'i64',
       'size',
