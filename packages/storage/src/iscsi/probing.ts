@@ -55,7 +55,7 @@ async function probeLun(
   await using resources = new AsyncDisposableStack();
   let address = settings.portal.host;
   await list.attempt('resolve', async () => {
-    address = await resolvePortal(settings.portal);
+    address = await resolvePortal(settings.portal, stallMs, signal);
     return address === settings.portal.host
       ? `${address} is an address.`
       : `${settings.portal.host} is ${address}.`;

@@ -19,6 +19,13 @@ export interface OngoingCall {
   onAsk: ((existing: StorageEntry | null) => void) | undefined;
 }
 
+/** The other process is gone, without a word of why. */
+export class ProcessEnded extends HoldfastError {
+  constructor() {
+    super('backend_unavailable', 'The process that holds the LUN has ended. It is started again.');
+  }
+}
+
 interface Pending extends OngoingCall {
   settle: PromiseWithResolvers<Buffer>;
 }
@@ -54,8 +61,7 @@ export class Caller {
         );
       }
     });
-    const gone = (): void =>
-      this.close(new HoldfastError('backend_unavailable', 'The process that holds the LUN has ended.'));
+    const gone = (): void => this.close(new ProcessEnded());
     socket.on('error', gone);
     socket.on('close', gone);
     // Idle, the channel keeps nobody's process alive.

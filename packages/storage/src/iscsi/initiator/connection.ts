@@ -3,6 +3,7 @@ import { HoldfastError } from '@holdfast/contract/errors';
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { unlessCancelled } from '../cancellation.ts';
 import { misconfigured } from './login-failure.ts';
 
 export interface Portal {
@@ -24,17 +25,33 @@ export function parsePortal(address: string): Portal | undefined {
   return host === undefined || number < 1 || number > 65_535 ? undefined : { host, port: number };
 }
 
-/** The address of a portal's name. @throws HoldfastError `backend_unavailable` that names `config.portal` */
-export async function resolvePortal(portal: Portal): Promise<string> {
+/**
+ * The address of a portal's name.
+ * @throws HoldfastError `backend_unavailable` that names `config.portal`, `cancelled`
+ */
+export async function resolvePortal(
+  portal: Portal,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<string> {
+  const doing = `Looking up ${portal.host}`;
+  throwIfCancelled(signal, doing);
+  // A name service that is gone holds a lookup for as long as it likes.
+  const timedOut = Promise.withResolvers<never>();
+  const timer = setTimeout(() => timedOut.reject(new Error('no answer')), timeoutMs);
   try {
-    return (await lookup(portal.host)).address;
+    const found = Promise.race([lookup(portal.host), timedOut.promise]);
+    return (await unlessCancelled(found, signal, doing)).address;
   } catch (error) {
+    throwIfCancelled(signal, doing);
     const sentence = `The name ${portal.host} has no address. Check the field portal, and the name service of this machine.`;
     // Name services fail for moments too: that the field is at fault is likely, not certain.
     throw new HoldfastError('backend_unavailable', sentence, {
       errors: [{ field: 'config.portal', message: sentence }],
       cause: error,
     });
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -97,7 +97,7 @@ export class IscsiSession implements AsyncDisposable {
   static async open(options: SessionOptions): Promise<IscsiSession> {
     let portal = options.portal;
     for (let redirections = 0; ; redirections += 1) {
-      const address = await resolvePortal(portal);
+      const address = await resolvePortal(portal, options.timeoutMs, options.signal);
       const socket = await openConnection(
         { host: address, port: portal.port },
         options.timeoutMs,

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Caller } from '../calls/caller.ts';
+import { Caller, ProcessEnded } from '../calls/caller.ts';
 import { unlessCancelled } from '../cancellation.ts';
 import type { IscsiLogger } from '../config.ts';
 import { awaitClaim } from './claim.ts';
@@ -18,6 +18,7 @@ const holderProgram = fileURLToPath(new URL('holder-main.ts', import.meta.url));
 const goingDownMs = 15_000;
 /** A process of this machine that is silent for so long is stuck; a dead target does not keep it from answering. */
 const holderSilenceMs = 30_000;
+const maxSaidCharacters = 500;
 
 export interface StackOptions {
   stateDir: string;
@@ -32,6 +33,8 @@ interface Holder {
   child: ChildProcess;
   caller: Caller;
   exited: Promise<void>;
+  /** The last that it wrote to standard error. */
+  said: () => string;
 }
 
 /** The mounted LUN of this process: brought up when it is first needed, and again after it was lost. */
@@ -55,9 +58,17 @@ export class LiveStack {
     throwIfCancelled(signal, 'Mounting the LUN');
     if (format && this.#holder !== undefined) throw mountedAlready();
     if (this.#isDisposed) throw new HoldfastError('shutting_down', 'The backend is closed.');
-    this.#holder ??= this.#bringUp(format);
-    const holder = this.#holder;
-    return (await unlessCancelled(holder, signal, 'Mounting the LUN')).caller;
+    this.#holder ??= this.#remember(this.#bringUp(format));
+    return (await unlessCancelled(this.#holder, signal, 'Mounting the LUN')).caller;
+  }
+
+  /** Everybody shares a holder, and the attempt to start one, until its end. */
+  #remember(starting: Promise<Holder>): Promise<Holder> {
+    const forget = (): void => {
+      if (this.#holder === starting) this.#holder = undefined;
+    };
+    starting.then(({ caller }) => caller.closed).then(forget, forget);
+    return starting;
   }
 
   /** Unmounts and lets the LUN go. */
@@ -78,8 +89,7 @@ export class LiveStack {
     } catch (error) {
       holder?.caller.close(new HoldfastError('backend_unavailable', 'The LUN could not be mounted.'));
       await this.#ending;
-      this.#holder = undefined;
-      throw error;
+      throw holder === undefined || holder.said() === '' ? error : withLastWords(error, holder.said());
     }
   }
 
@@ -104,13 +114,15 @@ export class LiveStack {
     const exited = new Promise<void>((resolve) => {
       child.once('exit', () => resolve());
     });
+    let said = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said = text.trim().slice(-maxSaidCharacters);
       for (const line of text.trim().split('\n')) logger?.warn({ target: start.connection.target }, line);
     });
     const channel = child.stdio[3];
     if (!(channel instanceof Socket)) throw new Error('The process was started without a channel.');
     const caller = new Caller(channel, holderSilenceMs);
-    const holder: Holder = { child, caller, exited };
+    const holder: Holder = { child, caller, exited, said: () => said };
     child.unref();
     if (child.stderr instanceof Socket) child.stderr.unref();
     this.#ending = this.#follow(holder);
@@ -120,7 +132,6 @@ export class LiveStack {
   /** Waits for the end of a holder; one that does not end by itself is killed, and the kernel cleans up after it. */
   async #follow({ child, caller, exited }: Holder): Promise<void> {
     await caller.closed;
-    this.#holder = undefined;
     child.ref();
     const timer = setTimeout(
       () => child.kill('SIGKILL'),
@@ -129,6 +140,13 @@ export class LiveStack {
     await exited;
     clearTimeout(timer);
   }
+}
+
+/** A holder that ends before it can tell why (a namespace that it may not make) has only its standard error. */
+function withLastWords(error: unknown, said: string): unknown {
+  if (!(error instanceof ProcessEnded)) return error;
+  const text = `The LUN cannot be mounted on this machine: ${said}`;
+  return new HoldfastError('backend_unavailable', text.endsWith('.') ? text : `${text}.`, { cause: error });
 }
 
 function mountedAlready(): HoldfastError {

@@ -45,6 +45,8 @@ export async function mountVolume(folder: string, start: VolumeStart): Promise<M
     if (plan === 'format' && filesystem === 'ext4') await rmdir(join(root, 'lost+found'));
   } catch (error) {
     const reason = await firstReason(source, error);
+    // Nothing may be mounted yet.
+    await runTool('umount', [root]).catch(() => undefined);
     await source.detach(async () => {});
     throw reason;
   }

@@ -4,7 +4,6 @@ import { execFile } from 'node:child_process';
 
 /** The Debian package of each program that is run. */
 const packages = {
-  blkid: 'util-linux',
   dumpe2fs: 'e2fsprogs',
   e2fsck: 'e2fsprogs',
   env: 'coreutils',
