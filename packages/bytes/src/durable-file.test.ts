@@ -1,24 +1,14 @@
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import fc from 'fast-check';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  errnoOf,
-  fileSystemError,
-  isTempName,
-  makeFolderDurably,
-  newTempName,
-  renameIfFree,
-  stageFile,
-  syncFolder,
-  throwIfCancelled,
-  WRITE_BUFFER_BYTES,
-  writeFileDurably,
-} from './durable-file.ts';
+import { WRITE_BUFFER_BYTES } from './coalescing-writer.ts';
+import { stageFile, writeFileDurably } from './durable-file.ts';
 import { EMPTY_SHA256, sha256Hex } from './sha256.ts';
+import { isTempName } from './temp-name.ts';
 
 let folder: string;
 let path: string;
@@ -242,105 +232,8 @@ describe('writeFileDurably', () => {
     expect(await readFile(path, 'utf8')).toBe('old');
     expect(await readdir(folder)).toEqual(['file']);
   });
-});
 
-describe('renameIfFree', () => {
-  it('moves to a free name and leaves a taken one alone', async () => {
-    await writeFile(path, 'a');
-    await writeFile(join(folder, 'taken'), 'b');
-    await expect(renameIfFree(path, join(folder, 'taken'))).rejects.toMatchObject({ code: 'EEXIST' });
-    await renameIfFree(path, join(folder, 'free'));
-    expect((await readdir(folder)).toSorted()).toEqual(['free', 'taken']);
-    expect(await readFile(join(folder, 'taken'), 'utf8')).toBe('b');
-  });
-
-  it('does so for a folder too, which cannot be linked', async () => {
-    await mkdir(path);
-    await mkdir(join(folder, 'taken'));
-    await expect(renameIfFree(path, join(folder, 'taken'))).rejects.toMatchObject({ code: 'EEXIST' });
-    await renameIfFree(path, join(folder, 'free'));
-    expect((await readdir(folder)).toSorted()).toEqual(['free', 'taken']);
-  });
-});
-
-describe('makeFolderDurably', () => {
-  it('makes missing parents and tells whether the folder is new', async () => {
-    expect(await makeFolderDurably(join(folder, 'a/b/c'), 0o700)).toBe(true);
-    expect((await stat(join(folder, 'a/b'))).mode & 0o777).toBe(0o700);
-    expect(await makeFolderDurably(join(folder, 'a/b/c'))).toBe(false);
-    await syncFolder(join(folder, 'a'));
-  });
-
-  it('refuses where a file stands', async () => {
-    await writeFile(path, '');
-    expect((await refusal(makeFolderDurably(path))).code).toBe('already_exists');
-    expect((await refusal(makeFolderDurably(join(path, 'below')))).code).toBe('not_a_directory');
-  });
-
-  it('survives two who make the same tree at once', async () => {
-    const made = await Promise.all([1, 2, 3, 4].map(() => makeFolderDurably(join(folder, 'x/y/z'))));
-    expect(made.filter((isNew) => isNew)).toHaveLength(1);
-  });
-});
-
-async function writeToFullDevice(): Promise<unknown> {
-  const full = await open('/dev/full', 'w');
-  try {
-    return await full.write('x').catch((problem: unknown) => problem);
-  } finally {
-    await full.close();
-  }
-}
-
-describe('errors of the file system', () => {
-  it('of a full device is storage_full', async () => {
-    // The device is Linux's own; elsewhere an error with the same name has to do.
-    const error =
-      process.platform === 'linux'
-        ? await writeToFullDevice()
-        : Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' });
-    expect(errnoOf(error)).toBe('ENOSPC');
-    const told = fileSystemError(error, 'Writing /a.iso');
-    expect(told).toMatchObject({ code: 'storage_full', status: 507, retryable: true, cause: error });
-    expect(told.message).toMatch(/^Writing \/a\.iso failed \(ENOSPC\)\. .*Free some space/);
-  });
-
-  it.each([
-    ['ENOSPC', 'storage_full'],
-    ['EDQUOT', 'storage_full'],
-    ['EROFS', 'read_only'],
-    ['EACCES', 'read_only'],
-    ['EPERM', 'read_only'],
-    ['EIO', 'backend_unavailable'],
-    ['ESTALE', 'backend_unavailable'],
-    ['EMFILE', 'backend_unavailable'],
-    ['ENAMETOOLONG', 'invalid_path'],
-    ['ENOTDIR', 'not_a_directory'],
-    ['EBUSY', 'conflict'],
-    ['EWHATEVER', 'internal'],
-  ])('%s is %s, in a sentence', (errno, code) => {
-    const told = fileSystemError(
-      Object.assign(new Error(`${errno}: it happens`), { code: errno }),
-      'Writing /a',
-    );
-    expect(told.code).toBe(code);
-    expect(told.message).toContain('Writing /a failed');
-    expect(told.message).toContain(errno);
-  });
-
-  it('keeps an error of ours, and does not call a forbidden read read-only', async () => {
-    const ours = new HoldfastError('conflict', 'Already ours.');
-    expect(fileSystemError(ours, 'Writing /a')).toBe(ours);
-    const forbidden = Object.assign(new Error('no'), { code: 'EACCES' });
-    expect(fileSystemError(forbidden, 'Reading /a', 'read')).toMatchObject({
-      code: 'backend_unavailable',
-      retryable: false,
-    });
-    expect(errnoOf('ENOENT')).toBeUndefined();
-    expect(errnoOf(new Error('plain'))).toBeUndefined();
-  });
-
-  it('of a folder that may not be written is read_only', async () => {
+  it('is refused as read_only where the folder may not be written', async () => {
     await chmod(folder, 0o500);
     const outcome = await writeFileDurably(path, source('a')).then(
       () => 'written',
@@ -350,20 +243,4 @@ describe('errors of the file system', () => {
     // Permission bits do not hold the superuser.
     expect(outcome).toBe(process.getuid?.() === 0 ? 'written' : 'read_only');
   });
-});
-
-describe('throwIfCancelled', () => {
-  it('passes a reason of ours on and makes any other one cancelled', () => {
-    const stopping = new HoldfastError('shutting_down', 'The hub is about to stop.');
-    expect(() => throwIfCancelled(AbortSignal.abort(stopping), 'It')).toThrow(stopping);
-    expect(() => throwIfCancelled(AbortSignal.abort('x'), 'It')).toThrow('It was cancelled.');
-    expect(() => throwIfCancelled(new AbortController().signal, 'It')).not.toThrow();
-    expect(() => throwIfCancelled(undefined, 'It')).not.toThrow();
-  });
-});
-
-it('tells temporary names from others', () => {
-  expect(isTempName(newTempName())).toBe(true);
-  expect(isTempName('.holdfast-notes.tmp')).toBe(false);
-  expect(isTempName(`${newTempName()}x`)).toBe(false);
 });
