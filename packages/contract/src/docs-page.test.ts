@@ -49,6 +49,27 @@ describe('the documentation page', () => {
     );
   });
 
+  it('shows endpoints that are nothing but OPTIONS or HEAD, and how curl asks for them', () => {
+    expect(page).toContain('<span class="options">OPTIONS</span> /api/tus<');
+    expect(page).toContain('<span class="head">HEAD</span> /api/tus/{upload_id}<');
+    expect(page).toContain(
+      [
+        'curl \\',
+        '  --head \\',
+        '  -H &quot;Authorization: Bearer $HOLDFAST_KEY&quot; \\',
+        '  &#39;https://files.example.org/api/tus/UPLOAD_ID&#39;',
+      ].join('\n'),
+    );
+    expect(page).not.toContain('-X HEAD');
+  });
+
+  it('leaves no braces in a command, because curl expands them', () => {
+    const commands = [...page.matchAll(/<pre>(curl[^<]*)<\/pre>/g)].map(([, command]) => command ?? '');
+    expect(commands.length).toBe(Object.keys(endpoints).length);
+    const targets = commands.map((command) => command.slice(command.lastIndexOf('&#39;http')));
+    expect(targets.filter((target) => /[{}]/.test(target))).toEqual([]);
+  });
+
   it('escapes whatever the document says', () => {
     const hostile = '<script>alert("1")</script>';
     const operation = {

@@ -55,8 +55,8 @@ ${errorSection(document)}
 function callsOf(document: JsonObject): Call[] {
   return Object.entries(objectOf(document['paths'])).flatMap(([path, item]) =>
     Object.entries(objectOf(item))
-      // HEAD is told in the text of its GET.
-      .filter(([method]) => method !== 'head')
+      // HEAD is told in the text of its GET, where there is one.
+      .filter(([method]) => method !== 'head' || !Object.hasOwn(objectOf(item), 'get'))
       .map(([method, operation]) => ({ method, path, operation: objectOf(operation) })),
   );
 }
@@ -178,9 +178,11 @@ function curlExample({ method, path, operation }: Call, components: JsonObject, 
     .map(objectOf)
     .filter((parameter) => parameter['in'] === 'query' && parameter['required'] === true)
     .map((parameter) => `${textOf(parameter['name'])}=${queryExample(parameter)}`);
-  const url = `${server}${path.replaceAll('{path}', 'debian/vmlinuz').replaceAll('{id}', 'ID')}`;
+  const url = `${server}${pathExample(path)}`;
   const parts = ['curl'];
-  if (method !== 'get') parts.push(`-X ${method.toUpperCase()}`);
+  // With `-X HEAD` curl would wait for a body.
+  if (method === 'head') parts.push('--head');
+  else if (method !== 'get') parts.push(`-X ${method.toUpperCase()}`);
   const access = textOf(operation['x-access']);
   if (access !== 'anonymous' && access !== 'boot') parts.push('-H "Authorization: Bearer $HOLDFAST_KEY"');
   const content = objectOf(objectOf(operation['requestBody'])['content']);
@@ -193,6 +195,13 @@ function curlExample({ method, path, operation }: Call, components: JsonObject, 
   }
   parts.push(shellQuote(query.length === 0 ? url : `${url}?${query.join('&')}`));
   return parts.join(' \\\n  ');
+}
+
+/** curl gives braces a meaning of their own. */
+function pathExample(path: string): string {
+  return path
+    .replaceAll('{path}', 'debian/vmlinuz')
+    .replaceAll(/\{(\w+)\}/g, (_braces, name: string) => name.toUpperCase());
 }
 
 function queryExample(parameter: JsonObject): string {

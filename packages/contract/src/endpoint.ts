@@ -23,7 +23,7 @@ export type Scope = (typeof scopes)[number];
  */
 export type Access = Scope | 'authenticated' | 'boot' | 'anonymous';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE' | 'OPTIONS';
 
 /** A body or answer that is not JSON: raw bytes, text, or an upload in either form. */
 export interface RawBody {
@@ -65,6 +65,8 @@ export interface Endpoint<
   response?: Response;
   /** Success status; the first is the usual one. */
   status: readonly number[];
+  /** Headers that every answer carries, refusals included. */
+  answerHeaders?: Readonly<Record<string, string>>;
   /** Codes of the catalogue that this endpoint answers with, besides the common ones. */
   errors?: readonly ErrorCode[];
 }

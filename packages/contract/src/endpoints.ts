@@ -4,12 +4,15 @@ import { checksumEndpoints } from './checksums.ts';
 import { eventEndpoints } from './events.ts';
 import { fileEndpoints } from './files.ts';
 import { lunEndpoints } from './luns.ts';
+import { hostFileEndpoints, vaultEndpoints } from './host-files.ts';
 import { keyEndpoints } from './keys.ts';
 import { nodeEndpoints } from './nodes.ts';
 import { operationEndpoints } from './operations.ts';
 import { settingsEndpoints } from './settings.ts';
 import { systemEndpoints } from './system.ts';
 import { transferEndpoints } from './transfers.ts';
+import { tusEndpoints } from './tus.ts';
+import { legacyUploadEndpoints, uploadEndpoints } from './uploads.ts';
 import { workflowEndpoints } from './workflows.ts';
 
 /** Every endpoint of the hub by its name, which is also its `operationId`. */
@@ -20,6 +23,11 @@ export const endpoints = {
   ...bootEndpoints,
   ...nodeEndpoints,
   ...workflowEndpoints,
+  ...uploadEndpoints,
+  ...tusEndpoints,
+  ...legacyUploadEndpoints,
+  ...hostFileEndpoints,
+  ...vaultEndpoints,
   ...transferEndpoints,
   ...lunEndpoints,
   ...operationEndpoints,

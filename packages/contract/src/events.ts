@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineEndpoint } from './endpoint.ts';
 import type { Scope } from './endpoint.ts';
-import { byteCount, id, sha256, time } from './fields.ts';
+import { byteCount, count, id, sha256, time } from './fields.ts';
 import { mac } from './mac.ts';
 import { nodeState } from './nodes.ts';
 import { operationError, operationKind } from './operations.ts';
@@ -11,6 +11,10 @@ export const eventTypes = [
   'transfer.started',
   'transfer.progress',
   'transfer.finished',
+  'upload.started',
+  'upload.progress',
+  'upload.completed',
+  'upload.failed',
   'backend.status',
   'file.changed',
   'file.deleted',
@@ -21,6 +25,15 @@ export const eventTypes = [
   'settings.changed',
 ] as const;
 export type EventType = (typeof eventTypes)[number];
+
+/** What every event of an upload carries. */
+const uploadFields = {
+  upload_id: id,
+  hostname: z.string(),
+  filepath: z.string(),
+  file_size: byteCount.nullable(),
+  actor: z.string().nullable(),
+};
 
 const at = time.describe('When it happened.');
 
@@ -35,6 +48,24 @@ export const event = z
       transfer,
       outcome: z.enum(['complete', 'aborted', 'failed']),
     }),
+    z.object({ type: z.literal('upload.started'), at, ...uploadFields }),
+    z.object({
+      type: z.literal('upload.progress'),
+      at,
+      ...uploadFields,
+      received_bytes: byteCount,
+      uploaded_chunks: count,
+      total_chunks: count,
+    }),
+    z.object({
+      type: z.literal('upload.completed'),
+      at,
+      ...uploadFields,
+      file_id: id,
+      sha256,
+      deduplicated: z.boolean(),
+    }),
+    z.object({ type: z.literal('upload.failed'), at, ...uploadFields, error: operationError }),
     z.object({
       type: z.literal('backend.status'),
       at,
@@ -96,6 +127,10 @@ export const eventScopes: Record<EventType, Scope | null> = {
   'transfer.started': 'files:read',
   'transfer.progress': 'files:read',
   'transfer.finished': 'files:read',
+  'upload.started': 'files:read',
+  'upload.progress': 'files:read',
+  'upload.completed': 'files:read',
+  'upload.failed': 'files:read',
   'backend.status': 'backends:read',
   'file.changed': 'files:read',
   'file.deleted': 'files:read',
@@ -142,7 +177,7 @@ export const eventEndpoints = {
     tag: 'Events',
     summary: 'Receive events over a WebSocket',
     description:
-      'Each text message is one event in JSON. A key receives what its scopes let it read: `file.*` and `transfer.*` need ' +
+      'Each text message is one event in JSON. A key receives what its scopes let it read: `file.*`, `upload.*` and `transfer.*` need ' +
       '`files:read`, `backend.*` `backends:read`, `node.*` `boot:read`; of `operation.finished` a key without ' +
       '`admin` receives its own. Messages of the client are ignored.',
     query: eventQuery,

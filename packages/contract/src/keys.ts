@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { defineEndpoint, scopes } from './endpoint.ts';
 import { success, wholeList } from './envelope.ts';
-import { displayName, id, idParams, pathText, time, timeInput } from './fields.ts';
+import { byteCount, count, displayName, id, idParams, pathText, time, timeInput } from './fields.ts';
+import { hostname } from './host-names.ts';
 
 const base = '/api/v1/keys';
 const tag = 'API keys';
@@ -20,6 +21,14 @@ export const apiKey = z
     scopes: z.array(scope),
     backend_id: z.string().nullable().describe('The only backend that the key reaches; null: all.'),
     path_prefix: z.string().nullable().describe('The only folder that the key reaches; null: all.'),
+    hostname: z
+      .string()
+      .nullable()
+      .describe('The only machine whose host files the key reaches; null: see docs/access.md.'),
+    quota_bytes: byteCount
+      .nullable()
+      .describe('Bytes of host files that the key may keep here; null: no limit.'),
+    quota_files: count.nullable().describe('Host files that the key may keep here; null: no limit.'),
     origin: z
       .enum(['issued', 'environment', 'generated'])
       .describe('Made here, set by HOLDFAST_ADMIN_KEY, or made at the first start.'),
@@ -46,6 +55,12 @@ export const apiKeyCreate = z
       .refine((list) => new Set(list).size === list.length, 'must not name a scope twice'),
     backend_id: id.nullable().default(null),
     path_prefix: pathText.nullable().default(null),
+    hostname: hostname
+      .nullable()
+      .default(null)
+      .describe('Limits uploads, and what is read of host files, to this machine.'),
+    quota_bytes: byteCount.nullable().default(null),
+    quota_files: count.nullable().default(null),
     expires_at: timeInput.nullable().default(null).describe('Must lie in the future. Default: never.'),
   })
   .superRefine((key, context) => {

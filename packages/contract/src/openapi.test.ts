@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Endpoint } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
 import { errorCatalogue } from './errors.ts';
+import { deletionFields } from './host-files.ts';
 import { arrayOf, isJsonObject, objectOf, textOf } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { referencedName } from './openapi-schema.ts';
@@ -65,9 +66,15 @@ describe('the endpoint table', () => {
     }
   });
 
-  it('gives no body to GET and DELETE', () => {
-    const bodiless = table.filter(([, { method }]) => method === 'GET' || method === 'DELETE');
-    expect(bodiless.filter(([, { body }]) => body !== undefined)).toEqual([]);
+  it('gives no body to GET, HEAD, OPTIONS and DELETE, but for the deletion notice', () => {
+    const bodiless = table.filter(([, { method }]) => ['GET', 'HEAD', 'OPTIONS', 'DELETE'].includes(method));
+    expect(bodiless.filter(([, { body }]) => body !== undefined).map(([name]) => name)).toEqual([
+      'deleteHostFile',
+    ]);
+    const notice = endpoints.deleteHostFile;
+    const fields = Object.keys(deletionFields.shape);
+    expect(Object.keys(notice.query?.shape ?? {})).toEqual(fields);
+    expect(Object.keys(notice.body?.shape ?? {})).toEqual(fields);
   });
 
   it('lets only the named calls through without a credential', () => {
@@ -78,6 +85,8 @@ describe('the endpoint table', () => {
       'getOpenApi',
       'getReadiness',
       'reportInstalled',
+      'tusOptions',
+      'tusUploadOptions',
     ]);
     const boot = table.filter(([, { access }]) => access === 'boot').map(([name]) => name);
     expect(boot.toSorted()).toEqual([
@@ -92,7 +101,8 @@ describe('the endpoint table', () => {
 
   it('asks for a writing scope wherever something is changed', () => {
     const weak = table.filter(
-      ([, { method, access }]) => method !== 'GET' && !/:write$|^admin$/.test(access),
+      ([, { method, access }]) =>
+        !['GET', 'HEAD', 'OPTIONS'].includes(method) && !/:write$|^admin$/.test(access),
     );
     expect(weak.map(([name]) => name)).toEqual(['reportInstalled']);
   });
@@ -112,16 +122,16 @@ describe('the OpenAPI document', () => {
     const ids = calls.map(({ operation }) => textOf(operation['operationId']));
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.toSorted()).toEqual(
-      [...Object.keys(endpoints), 'downloadFileHead', 'getBootFileHead'].toSorted(),
+      [...Object.keys(endpoints), 'downloadContentHead', 'downloadFileHead', 'getBootFileHead'].toSorted(),
     );
   });
 
-  it('resolves every reference and has no component that nothing names, but for two reports', () => {
+  it('resolves every reference and has no component that nothing names, but for what operations and a batch hold', () => {
     const names = references(document).map(referencedName);
     const components = Object.keys(objectOf(objectOf(document['components'])['schemas']));
     expect(names.filter((name) => name === undefined || !components.includes(name))).toEqual([]);
     const unnamed = components.filter((name) => !names.includes(name));
-    expect(unnamed).toEqual(['BackfillReport', 'VerifyReport']);
+    expect(unnamed).toEqual(['BackfillReport', 'BatchFileHeader', 'CollectionReport', 'VerifyReport']);
   });
 
   it('describes every tag in use, and no other', () => {

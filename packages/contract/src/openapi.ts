@@ -5,9 +5,11 @@ import type { Access, BodySpec, Endpoint, RawBody } from './endpoint.ts';
 import { errorCatalogue } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { verifyReport } from './files.ts';
+import { collectionReport } from './host-files.ts';
 import { arrayOf, objectOf } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { SchemaCollector } from './openapi-schema.ts';
+import { batchFileHeader } from './uploads.ts';
 import { problem, problemMediaType, problemType } from './problem.ts';
 
 /** The sections of the documentation, in order. */
@@ -17,6 +19,12 @@ export const tags: readonly { name: string; description: string }[] = [
     name: 'Files',
     description: 'Files at the paths of a backend. Every byte that enters or leaves is verified.',
   },
+  {
+    name: 'Uploads',
+    description: 'Uploads that survive anything: in chunks, by tus 1.0, or many small files at once.',
+  },
+  { name: 'Host files', description: 'What machines sent: versions, deletion, restoring.' },
+  { name: 'Vault', description: 'Every content once, under its SHA-256.' },
   { name: 'Checksums', description: 'What the hub knows about the bytes of the files.' },
   { name: 'Booting', description: 'What firmware and boot loaders read: boot files and boot scripts.' },
   { name: 'Nodes', description: 'The machines that boot.' },
@@ -50,7 +58,8 @@ export function openApiDocument({ version, serverUrl }: OpenApiOptions): JsonObj
     path[endpoint.method.toLowerCase()] = operationOf(name, endpoint, schemas);
     if (answersHead(endpoint)) path['head'] = headOf(name, endpoint, schemas);
   }
-  for (const schema of [problem, verifyReport, backfillReport]) schemas.output(schema);
+  for (const schema of [problem, verifyReport, backfillReport, collectionReport, batchFileHeader])
+    schemas.output(schema);
   return {
     openapi: '3.1.1',
     info: {

@@ -81,6 +81,8 @@ describe('settings', () => {
       min_transfer_mbps: 1,
       per_client_mbps: null,
       busy_above_transfers: 1000,
+      upload_session_ttl_seconds: 3600,
+      deleted_file_retention_days: 30,
       operation_retention_days: 90,
     });
   });
@@ -125,6 +127,11 @@ describe('settings', () => {
     expect(settingsPatch.safeParse({ max_uploads: 10 }).success).toBe(false);
     expect(settingsPatch.safeParse({ file_serving_bandwidth_mbps: 0.5 }).success).toBe(false);
     expect(settingsPatch.safeParse({ operation_retention_days: 0 }).success).toBe(false);
+    expect(settingsPatch.safeParse({ upload_session_ttl_seconds: 59 }).success).toBe(false);
+    expect(settingsPatch.safeParse({ deleted_file_retention_days: -1 }).success).toBe(false);
+    expect(settingsPatch.parse({ deleted_file_retention_days: 0 })).toEqual({
+      deleted_file_retention_days: 0,
+    });
   });
 });
 
@@ -179,8 +186,29 @@ describe('API keys', () => {
       scopes: ['files:read'],
       backend_id: null,
       path_prefix: null,
+      hostname: null,
+      quota_bytes: null,
+      quota_files: null,
       expires_at: null,
     });
+  });
+
+  it('may be limited to a machine, and in what they keep', () => {
+    const limits = { hostname: 'build-7.lab.example', quota_bytes: 2 ** 53 - 1, quota_files: 0 };
+    expect(apiKeyCreate.parse({ name: 'agent', scopes: ['files:write'], ...limits })).toMatchObject(limits);
+  });
+
+  it.each([
+    ['hostname', 'two words'],
+    ['hostname', ''],
+    ['quota_bytes', -1],
+    ['quota_bytes', 1.5],
+    ['quota_bytes', '5 GB'],
+    ['quota_files', -1],
+    ['quota_files', 2 ** 53],
+  ])('refuse %s %j and name it', (field, value) => {
+    const { error } = apiKeyCreate.safeParse({ name: 'x', scopes: ['files:write'], [field]: value });
+    expect(error && fieldProblems(error).map((problem) => problem.field)).toEqual([field]);
   });
 
   it('hold known scopes, each once, and at least one', () => {
@@ -227,7 +255,8 @@ describe('events', () => {
       'node.seen',
     ]);
     expect(eventQuery.parse({}).types).toBeUndefined();
-    expect(eventQuery.safeParse({ types: 'file.changed,upload.started' }).success).toBe(false);
+    expect(eventQuery.safeParse({ types: 'file.changed,upload.started' }).success).toBe(true);
+    expect(eventQuery.safeParse({ types: 'file.changed,upload.begun' }).success).toBe(false);
     expect(eventQuery.safeParse({ types: '' }).success).toBe(false);
   });
 

@@ -74,6 +74,18 @@ export const settings = z
       .describe(
         'With so many transfers under way, iPXE is told to come back later; other firmware only gets slower.',
       ),
+    upload_session_ttl_seconds: z
+      .int()
+      .min(60)
+      .max(30 * 24 * 3600)
+      .default(3600)
+      .describe('An upload to which nothing comes for so long expires, and its bytes are removed.'),
+    deleted_file_retention_days: z
+      .int()
+      .min(0)
+      .max(3650)
+      .default(30)
+      .describe('Days for which a deleted host file can be restored.'),
     operation_retention_days: z
       .int()
       .min(1)
@@ -101,6 +113,8 @@ export const settingsPatch = z
     min_transfer_mbps: fields.min_transfer_mbps.unwrap().optional(),
     per_client_mbps: fields.per_client_mbps.unwrap().optional(),
     busy_above_transfers: fields.busy_above_transfers.unwrap().optional(),
+    upload_session_ttl_seconds: fields.upload_session_ttl_seconds.unwrap().optional(),
+    deleted_file_retention_days: fields.deleted_file_retention_days.unwrap().optional(),
     operation_retention_days: fields.operation_retention_days.unwrap().optional(),
   })
   .meta({ id: 'SettingsPatch' });
