@@ -3,9 +3,13 @@ import { HoldfastError } from '@holdfast/contract/errors';
 import type { Selectable } from 'kysely';
 import { fromMillis, parseJsonObject } from './columns.ts';
 import type { JsonObject } from './columns.ts';
+import { Contents } from './contents.ts';
+import { forgetContents } from './contents/forgetting.ts';
 import { violationOf } from './database-error.ts';
 import type { CatalogDatabase } from './database.ts';
 import type { BackendType, BackendsTable } from './tables/backends-table.ts';
+import { Uploads } from './uploads.ts';
+import { liveStatuses } from './uploads/upload.ts';
 
 /** Checksum records removed in one statement: SQLite runs it on the event loop. */
 const REMOVAL_BATCH = 2_000;
@@ -125,10 +129,20 @@ export class Backends {
 
   /**
    * Removes a backend, its checksum records and the keys that are limited to it. The files stay where they are.
+   * With `force` also what the catalog knows of the contents that it holds: the host file versions that refer to them go, and
+   * its uploads under way fail.
    * @returns false when there is none with this id
+   * @throws HoldfastError `backend_in_use` when it holds contents or uploads are under way there, and `force` is not given
    */
-  async remove(id: string): Promise<boolean> {
+  async remove(id: string, options: { force?: boolean } = {}): Promise<boolean> {
     const { db } = this.#database;
+    const backend = await this.get(id);
+    if (backend === null) return false;
+    if (options.force === true) {
+      await this.#failUploads(backend);
+      await forgetContents(this.#database, id);
+    }
+    await this.#requireUnused(backend);
     // In batches, so that other queries run in between; a checksum record lost to a crash is computed again.
     for (;;) {
       const batch = db
@@ -145,8 +159,42 @@ export class Backends {
         .executeTakeFirstOrThrow();
       if (removed.numDeletedRows < BigInt(REMOVAL_BATCH)) break;
     }
-    const result = await db.deleteFrom('backends').where('id', '=', id).executeTakeFirstOrThrow();
-    return result.numDeletedRows > 0n;
+    try {
+      const result = await db.deleteFrom('backends').where('id', '=', id).executeTakeFirstOrThrow();
+      return result.numDeletedRows > 0n;
+    } catch (error) {
+      // A content that came since it was asked for; with it the foreign key refuses.
+      await this.#requireUnused(backend);
+      throw error;
+    }
+  }
+
+  async #failUploads({ id, name }: Backend): Promise<void> {
+    const uploads = new Uploads(this.#database);
+    for (;;) {
+      const batch = await uploads.openOn(id, { limit: REMOVAL_BATCH });
+      for (const upload of batch) {
+        await uploads.transition(upload.id, liveStatuses, 'failed', {
+          errorCode: 'backend_not_found',
+          errorDetail: `The backend "${name}" was removed while the upload was under way.`,
+        });
+      }
+      if (batch.length < REMOVAL_BATCH) return;
+    }
+  }
+
+  async #requireUnused({ id, name }: Backend): Promise<void> {
+    const { contents } = await new Contents(this.#database).countByBackend(id);
+    const { uploads } = await new Uploads(this.#database).reserved(id);
+    if (contents === 0 && uploads === 0) return;
+    const inUse =
+      contents === 0
+        ? `${uploads} ${uploads === 1 ? 'upload is' : 'uploads are'} under way to it`
+        : `it holds ${contents} ${contents === 1 ? 'content' : 'contents'} of the vault`;
+    throw new HoldfastError(
+      'backend_in_use',
+      `The backend "${name}" cannot be removed: ${inUse}. Remove it with force to give them up.`,
+    );
   }
 }
 

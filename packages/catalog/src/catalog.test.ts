@@ -15,7 +15,7 @@ describeDialects(({ dialect, open, freshUrl }) => {
   test('a fresh database gets the newest schema and answers', async () => {
     const catalog = await open();
     expect(catalog.dialect).toBe(dialect);
-    expect(catalog.schemaVersion).toBe(1);
+    expect(catalog.schemaVersion).toBe(2);
     await catalog.ping();
     expect(await catalog.backends.list()).toEqual([]);
   });
@@ -40,7 +40,10 @@ describeDialects(({ dialect, open, freshUrl }) => {
       expect(await catalogs[0]?.meta.get(`opener-${index}`)).toBe(String(index));
     }
     await Promise.all(catalogs.map((catalog) => catalog[Symbol.asyncDispose]()));
-    expect(messages).toEqual(['Migrating the catalog to schema version 1 (spine)']);
+    expect(messages).toEqual([
+      'Migrating the catalog to schema version 1 (spine)',
+      'Migrating the catalog to schema version 2 (uploads)',
+    ]);
   });
 
   test('of four processes that open an empty database at once all succeed', async () => {

@@ -2,7 +2,9 @@ import { HoldfastError } from '@holdfast/contract/errors';
 import { Kysely, sql } from 'kysely';
 import { Backends } from './backends.ts';
 import { Checksums } from './checksums.ts';
+import { Contents } from './contents.ts';
 import type { CatalogDatabase, CatalogLogger } from './database.ts';
+import { HostFiles } from './host-files.ts';
 import { Keys } from './keys.ts';
 import { Meta } from './meta.ts';
 import { migrate } from './migrations/migrate.ts';
@@ -14,6 +16,7 @@ import { openPostgres } from './postgres.ts';
 import { Settings } from './settings.ts';
 import { openSqlite } from './sqlite.ts';
 import type { Schema } from './tables/schema.ts';
+import { Uploads } from './uploads.ts';
 import { Workflows } from './workflows.ts';
 
 export interface CatalogOptions {
@@ -38,6 +41,9 @@ export interface Catalog extends AsyncDisposable {
   readonly workflows: Workflows;
   readonly keys: Keys;
   readonly operations: Operations;
+  readonly uploads: Uploads;
+  readonly contents: Contents;
+  readonly hostFiles: HostFiles;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 }
@@ -94,6 +100,9 @@ class OpenedCatalog implements Catalog {
   readonly workflows: Workflows;
   readonly keys: Keys;
   readonly operations: Operations;
+  readonly uploads: Uploads;
+  readonly contents: Contents;
+  readonly hostFiles: HostFiles;
   readonly #db: Kysely<Schema>;
 
   constructor(database: CatalogDatabase, schemaVersion: number) {
@@ -107,6 +116,9 @@ class OpenedCatalog implements Catalog {
     this.workflows = new Workflows(database);
     this.keys = new Keys(database);
     this.operations = new Operations(database);
+    this.uploads = new Uploads(database);
+    this.contents = new Contents(database);
+    this.hostFiles = new HostFiles(database);
     this.#db = database.db;
   }
 

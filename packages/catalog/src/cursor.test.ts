@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeTextCursor, decodeTimeCursor, encodeTextCursor, encodeTimeCursor, toPage } from './cursor.ts';
+import {
+  decodeTextCursor,
+  decodeTimeCursor,
+  decodeVersionCursor,
+  encodeTextCursor,
+  encodeTimeCursor,
+  encodeVersionCursor,
+  toPage,
+} from './cursor.ts';
 
 test('a cursor gives back the key it was made of', () => {
   fc.assert(
@@ -14,6 +22,13 @@ test('a cursor gives back the key it was made of', () => {
         first,
         second,
       });
+    }),
+  );
+  const text = fc.string({ unit: 'grapheme' }).filter((value) => !value.includes('\0'));
+  fc.assert(
+    fc.property(text, text, fc.maxSafeNat(), (hostname, filepath, version) => {
+      const key = { hostname, filepath, version };
+      expect(decodeVersionCursor('list', encodeVersionCursor('list', key))).toEqual(key);
     }),
   );
 });
@@ -42,10 +57,20 @@ test('whatever is not a cursor of the list is refused by name', () => {
     encoded(['list', 1, { id: 'id' }]),
   ];
   for (const cursor of malformed) expect(() => decodeTimeCursor('list', cursor), cursor).toThrow(refusal);
+  for (const parts of [
+    ['h', '/p'],
+    ['h', '/p', '1'],
+    ['h', '/p', 1, 2],
+    ['h', 1, 1],
+    ['h', '/\0', 1],
+  ]) {
+    expect(() => decodeVersionCursor('list', encoded(['list', ...parts]))).toThrow(refusal);
+  }
   fc.assert(
     fc.property(fc.string(), (cursor) => {
       expect(() => decodeTimeCursor('list', cursor)).toThrow(refusal);
       expect(() => decodeTextCursor('list', cursor)).toThrow(refusal);
+      expect(() => decodeVersionCursor('list', cursor)).toThrow(refusal);
     }),
   );
 });

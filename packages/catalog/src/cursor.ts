@@ -24,6 +24,13 @@ export interface TextKey {
   second: string;
 }
 
+/** Where a list of the versions of host files goes on: after this one. */
+export interface VersionKey {
+  hostname: string;
+  filepath: string;
+  version: number;
+}
+
 /** An opaque cursor for a list ordered by time and id. `list` keeps the cursor of one list out of another. */
 export function encodeTimeCursor(list: string, key: TimeKey): string {
   return encode([list, key.at, key.id]);
@@ -31,7 +38,7 @@ export function encodeTimeCursor(list: string, key: TimeKey): string {
 
 /** @throws HoldfastError `invalid_request` naming the field `cursor` */
 export function decodeTimeCursor(list: string, cursor: string): TimeKey {
-  const [at, id] = decode(list, cursor);
+  const [at, id] = decode(list, cursor, 2);
   if (typeof at !== 'number' || !Number.isSafeInteger(at) || !isText(id)) throw malformed();
   return { at, id };
 }
@@ -43,9 +50,22 @@ export function encodeTextCursor(list: string, key: TextKey): string {
 
 /** @throws HoldfastError `invalid_request` naming the field `cursor` */
 export function decodeTextCursor(list: string, cursor: string): TextKey {
-  const [first, second] = decode(list, cursor);
+  const [first, second] = decode(list, cursor, 2);
   if (!isText(first) || !isText(second)) throw malformed();
   return { first, second };
+}
+
+/** An opaque cursor for a list ordered by hostname, filepath and version. */
+export function encodeVersionCursor(list: string, key: VersionKey): string {
+  return encode([list, key.hostname, key.filepath, key.version]);
+}
+
+/** @throws HoldfastError `invalid_request` naming the field `cursor` */
+export function decodeVersionCursor(list: string, cursor: string): VersionKey {
+  const [hostname, filepath, version] = decode(list, cursor, 3);
+  if (!isText(hostname) || !isText(filepath)) throw malformed();
+  if (typeof version !== 'number' || !Number.isSafeInteger(version)) throw malformed();
+  return { hostname, filepath, version };
 }
 
 /**
@@ -77,15 +97,15 @@ function encode(parts: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(parts), 'utf8').toString('base64url');
 }
 
-function decode(list: string, cursor: string): [unknown, unknown] {
+function decode(list: string, cursor: string, length: number): unknown[] {
   let parts: unknown;
   try {
     parts = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
   } catch (error) {
     throw malformed(error);
   }
-  if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== list) throw malformed();
-  return [parts[1], parts[2]];
+  if (!Array.isArray(parts) || parts.length !== length + 1 || parts[0] !== list) throw malformed();
+  return parts.slice(1);
 }
 
 function isText(value: unknown): value is string {

@@ -35,6 +35,24 @@ describeDialects(({ open, freshUrl }) => {
     expect(await keys.getByHash('unknown')).toBeNull();
   });
 
+  test('a machine and quotas are kept, and the environment has none', async () => {
+    const { keys } = await open();
+    const limits = { hostname: 'build-7', quotaBytes: 2 ** 53 - 1, quotaFiles: 0 };
+    const key = await keys.insert({ ...reader, ...limits });
+    expect(key).toMatchObject(limits);
+    expect(await keys.getByHash('h1')).toEqual(key);
+    expect(await keys.setEnvironmentAdmin('h1', 'abcd')).toMatchObject({
+      id: key.id,
+      hostname: null,
+      quotaBytes: null,
+      quotaFiles: null,
+    });
+    await expect(keys.insert({ ...reader, hash: 'h2', quotaBytes: -1 })).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
+    expect(await keys.usage(key.id)).toEqual({ bytes: 0, files: 0, reservedBytes: 0, reservedFiles: 0 });
+  });
+
   test('a token is one key, and a backend must exist', async () => {
     const { keys } = await open();
     await keys.insert(reader);

@@ -1,11 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { Selectable } from 'kysely';
-import { fromMillis, fromMillisOrNull, parseJsonStrings, toMillis, toMillisOrNull } from './columns.ts';
+import {
+  fromMillis,
+  fromMillisOrNull,
+  parseJsonStrings,
+  toCount,
+  toMillis,
+  toMillisOrNull,
+} from './columns.ts';
 import { violationOf } from './database-error.ts';
 import { hotLookup } from './database.ts';
 import type { CatalogDatabase, HotLookup } from './database.ts';
 import type { KeyOrigin, KeysTable } from './tables/keys-table.ts';
+import { usageOf } from './key-usage.ts';
+import type { KeyUsage } from './key-usage.ts';
 import { lockForTransaction } from './transaction-lock.ts';
 
 const ADMIN = 'admin';
@@ -23,6 +32,12 @@ export interface ApiKey {
   backendId: string | null;
   /** The only paths that the key reaches; null for all. */
   pathPrefix: string | null;
+  /** The only machine whose host files the key reaches; null for what its other limits say. */
+  hostname: string | null;
+  /** Bytes of host files that the key may keep; null for no limit. */
+  quotaBytes: number | null;
+  /** Host file versions that the key may keep; null for no limit. */
+  quotaFiles: number | null;
   origin: KeyOrigin;
   expiresAt: Date | null;
   lastUsedAt: Date | null;
@@ -38,6 +53,9 @@ export interface NewApiKey {
   scopes: readonly string[];
   backendId?: string | null;
   pathPrefix?: string | null;
+  hostname?: string | null;
+  quotaBytes?: number | null;
+  quotaFiles?: number | null;
   origin: KeyOrigin;
   expiresAt?: Date | null;
 }
@@ -91,6 +109,9 @@ export class Keys {
           scopes: JSON.stringify(key.scopes),
           backend_id: key.backendId ?? null,
           path_prefix: key.pathPrefix ?? null,
+          hostname: key.hostname ?? null,
+          quota_bytes: toQuota(key.quotaBytes, 'quota in bytes'),
+          quota_files: toQuota(key.quotaFiles, 'quota of files'),
           origin: key.origin,
           expires_at: toMillisOrNull(key.expiresAt ?? null),
           last_used_at: null,
@@ -148,6 +169,9 @@ export class Keys {
         scopes: JSON.stringify([ADMIN]),
         backend_id: null,
         path_prefix: null,
+        hostname: null,
+        quota_bytes: null,
+        quota_files: null,
         origin: ENVIRONMENT,
         expires_at: null,
         revoked_at: null,
@@ -180,6 +204,15 @@ export class Keys {
       .execute();
     return rows.filter((row) => parseJsonStrings(row.scopes, 'keys.scopes').includes(ADMIN)).length;
   }
+
+  /** What the key keeps and reserves; zeros when nothing is known of it. */
+  async usage(id: string): Promise<KeyUsage> {
+    return await usageOf(this.#database.db, id);
+  }
+}
+
+function toQuota(value: number | null | undefined, what: string): number | null {
+  return value === null || value === undefined ? null : toCount(value, what);
 }
 
 function toKey(row: Selectable<KeysTable>): ApiKey {
@@ -191,6 +224,9 @@ function toKey(row: Selectable<KeysTable>): ApiKey {
     scopes: parseJsonStrings(row.scopes, 'keys.scopes'),
     backendId: row.backend_id,
     pathPrefix: row.path_prefix,
+    hostname: row.hostname,
+    quotaBytes: row.quota_bytes,
+    quotaFiles: row.quota_files,
     origin: row.origin,
     expiresAt: fromMillisOrNull(row.expires_at),
     lastUsedAt: fromMillisOrNull(row.last_used_at),

@@ -11,6 +11,14 @@ test('the key of a path is the path itself, unless that is too long', () => {
   expect(pathKey(`${full}abc`)).toEqual({ head: full, tail });
 });
 
+test('a shorter head leaves a longer rest', () => {
+  expect(pathKey('/abc', 4)).toEqual({ head: '/abc', tail: '' });
+  expect(pathKey('/😀abc', 2)).toEqual({
+    head: '/😀',
+    tail: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+  });
+});
+
 test('different paths have different keys', () => {
   const long = fc.string({ unit: fc.constantFrom('a', '/', '😀'), minLength: 508, maxLength: 516 });
   fc.assert(

@@ -4,25 +4,29 @@ import { HoldfastError } from '@holdfast/contract/errors';
 /** Characters of a path that an index holds: at most 2,048 bytes, below PostgreSQL's limit of 2,704 for all columns. */
 export const HEAD_CHARACTERS = 512;
 
+/** The same beside a hostname of 253 characters (1,012 bytes) and a digest. */
+export const HOST_FILE_HEAD_CHARACTERS = 320;
+
 /** What identifies a path in an index of bounded width, in the order of paths. */
 export interface PathKey {
-  /** The first 512 characters: nearly always the whole path. */
+  /** The first characters (512, or as many as were asked for): nearly always the whole path. */
   head: string;
   /** Lower-case hex SHA-256 of what follows; empty when nothing does. */
   tail: string;
 }
 
-export function pathKey(path: string): PathKey {
-  const head = pathHead(path);
+export function pathKey(path: string, characters = HEAD_CHARACTERS): PathKey {
+  const head = pathHead(path, characters);
   return { head, tail: head.length === path.length ? '' : hash('sha256', path.slice(head.length), 'hex') };
 }
 
-/** The first 512 characters of a path, as SQL's `substr(path, 1, 512)` counts them. */
-export function pathHead(path: string): string {
-  if (path.length <= HEAD_CHARACTERS) return path;
+/** The first 512 (or so many) characters of a path, as SQL's `substr(path, 1, 512)` counts them. */
+export function pathHead(path: string, characters = HEAD_CHARACTERS): string {
+  if (path.length <= characters) return path;
   // A character is at most two code units.
-  const characters = Array.from(path.slice(0, 2 * HEAD_CHARACTERS));
-  return characters.slice(0, HEAD_CHARACTERS).join('');
+  return Array.from(path.slice(0, 2 * characters))
+    .slice(0, characters)
+    .join('');
 }
 
 /** The folder of a tree in one spelling: without a trailing slash; the root is empty. */

@@ -17,6 +17,8 @@ const BUSY_PAUSE_MS = 10;
 const MOST_STATEMENTS = 256;
 /** SQLite's own default of 2 MiB reads the index anew once it holds some ten thousand files. */
 const CACHE_KIB = 32 * 1024;
+/** SQLite's own default of 1,000 pages writes the same index pages back after nearly each batch of files; 32 MiB. */
+const CHECKPOINT_PAGES = 8_000;
 
 export interface OpenSqlite {
   dialect: GuardedDialect;
@@ -45,6 +47,7 @@ export async function openSqlite(path: string, logger: CatalogLogger | undefined
     opened.pragma('synchronous = FULL');
     opened.pragma('foreign_keys = ON');
     opened.pragma(`cache_size = -${CACHE_KIB}`);
+    opened.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     opened.function('sha256_hex', { deterministic: true }, (text: unknown) =>
       createHash('sha256').update(String(text)).digest('hex'),
     );
@@ -115,18 +118,22 @@ class StatementCache implements SqliteDatabase {
   close(): void {
     this.#connection.close();
   }
+
+  get inTransaction(): boolean {
+    return this.#connection.inTransaction;
+  }
 }
 
 class ImmediateSqliteDialect extends SqliteDialect {
-  readonly #database: SqliteDatabase;
+  readonly #database: StatementCache;
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: StatementCache) {
     super({ database });
     this.#database = database;
   }
 
   override createDriver(): Driver {
-    return new ImmediateSqliteDriver({ database: this.#database });
+    return new ImmediateSqliteDriver(this.#database);
   }
 }
 
@@ -135,7 +142,19 @@ class ImmediateSqliteDialect extends SqliteDialect {
  * the write lock at the start waits instead (https://www.sqlite.org/lang_transaction.html, "IMMEDIATE").
  */
 class ImmediateSqliteDriver extends SqliteDriver {
+  readonly #database: StatementCache;
+
+  constructor(database: StatementCache) {
+    super({ database });
+    this.#database = database;
+  }
+
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  }
+
+  /** After a full disk, say, SQLite has rolled back by itself; to be told so again would hide the reason. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#database.inTransaction) await super.rollbackTransaction(connection);
   }
 }

@@ -17,14 +17,14 @@ async function connect(url: string): Promise<Kysely<Schema>> {
 }
 
 const addNotes: Migration = {
-  version: 2,
+  version: migrations.length + 1,
   name: 'notes',
   async up(db) {
     await db.schema.createTable('notes').addColumn('id', 'text').execute();
   },
 };
 const broken: Migration = {
-  version: 3,
+  version: migrations.length + 2,
   name: 'broken',
   async up(db) {
     await db.schema.createTable('half_done').addColumn('id', 'text').execute();
@@ -41,10 +41,23 @@ describeDialects(({ dialect, freshUrl }) => {
     await using db = await connect(await freshUrl());
     const applied: string[] = [];
     const onApply = ({ name }: Migration): void => void applied.push(name);
-    expect(await migrate(db, { dialect, migrations, onApply })).toBe(1);
-    expect(await migrate(db, { dialect, migrations, onApply })).toBe(1);
-    expect(await migrate(db, { dialect, migrations: [...migrations, addNotes], onApply })).toBe(2);
-    expect(applied).toEqual(['spine', 'notes']);
+    expect(await migrate(db, { dialect, migrations, onApply })).toBe(migrations.length);
+    expect(await migrate(db, { dialect, migrations, onApply })).toBe(migrations.length);
+    expect(await migrate(db, { dialect, migrations: [...migrations, addNotes], onApply })).toBe(
+      migrations.length + 1,
+    );
+    expect(applied).toEqual(['spine', 'uploads', 'notes']);
+  });
+
+  test('an older catalog keeps what it has', async () => {
+    await using db = await connect(await freshUrl());
+    await migrate(db, { dialect, migrations: migrations.slice(0, 1) });
+    await sql`insert into keys (id, name, hash, hint, scopes, origin, created_at)
+      values ('k', 'old', 'h', 'abcd', '["admin"]', 'issued', 1)`.execute(db);
+    await migrate(db, { dialect, migrations });
+    expect(await db.selectFrom('keys').selectAll().execute()).toMatchObject([
+      { id: 'k', name: 'old', hostname: null, quota_bytes: null, quota_files: null },
+    ]);
   });
 
   test('a step that fails leaves the schema as it was, and can be repeated', async () => {
@@ -54,7 +67,7 @@ describeDialects(({ dialect, freshUrl }) => {
     await expect(failing).rejects.toBeInstanceOf(HoldfastError);
     await expect(sql`select * from notes`.execute(db)).rejects.toThrow(/notes/);
     await expect(sql`select * from half_done`.execute(db)).rejects.toThrow(/half_done/);
-    expect(await migrate(db, { dialect, migrations: [...migrations, addNotes] })).toBe(2);
+    expect(await migrate(db, { dialect, migrations: [...migrations, addNotes] })).toBe(migrations.length + 1);
   });
 
   test('a newer schema is refused with both versions and what to do, and is not touched', async () => {
@@ -68,7 +81,7 @@ describeDialects(({ dialect, freshUrl }) => {
       code: 'internal',
       retryable: false,
       message:
-        'The catalog has schema version 2, and this release supports versions up to 1. ' +
+        `The catalog has schema version ${migrations.length + 1}, and this release supports versions up to ${migrations.length}. ` +
         'Start the newer release that wrote it, or restore a backup of the catalog from before that upgrade.',
     });
     await using db = await connect(url);

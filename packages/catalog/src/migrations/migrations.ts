@@ -1,5 +1,6 @@
 import { spine } from './0001-spine.ts';
+import { uploads } from './0002-uploads.ts';
 import type { Migration } from './migration.ts';
 
 /** Every step of the schema, in order. A new one is added at the end. */
-export const migrations: readonly Migration[] = [spine];
+export const migrations: readonly Migration[] = [spine, uploads];

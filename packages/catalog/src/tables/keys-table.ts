@@ -9,6 +9,9 @@ export interface KeysTable {
   scopes: string;
   backend_id: string | null;
   path_prefix: string | null;
+  hostname: string | null;
+  quota_bytes: number | null;
+  quota_files: number | null;
   origin: KeyOrigin;
   expires_at: number | null;
   last_used_at: number | null;
