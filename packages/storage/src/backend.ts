@@ -1,4 +1,5 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
+import type { ContentArea } from './contents.ts';
 
 /** What a backend can do beyond the required operations. Callers ask the capability, never the type. */
 export interface Capabilities {
@@ -154,6 +155,8 @@ export interface StorageBackend extends AsyncDisposable {
   copy?(from: BackendPath, to: BackendPath, options?: CopyOptions): Promise<WriteResult>;
   makeFolder?(path: BackendPath): Promise<StorageEntry>;
   usage?(options?: { signal?: AbortSignal }): Promise<Usage>;
+  /** The vault, and the uploads on their way into it; absent where nothing can be written. */
+  readonly contents?: ContentArea;
   /** How many children a folder has. */
   countChildren?(path: BackendPath): Promise<number>;
   /** Removes what an interrupted write of this hub left in the reserved area. Called once at start. */

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeContents } from './conformance/contents.ts';
 import { describeListing } from './conformance/listing.ts';
 import { describeNames } from './conformance/names.ts';
 import { describeReading } from './conformance/reading.ts';
@@ -27,6 +28,7 @@ export function describeStorageConformance(
     describe('list', () => describeListing(bench));
     describe('names', () => describeNames(bench));
     describe('tree', () => describeTree(bench));
+    if (bench.options.contents) describe('contents', () => describeContents(bench));
     describe('upkeep', () => describeUpkeep(bench));
     if (bench.options.symlinks) describe('symlinks', () => describeSymlinks(bench));
   });

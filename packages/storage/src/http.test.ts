@@ -1,3 +1,4 @@
+import { makeTempDir } from '@holdfast/test-support/temp-dir';
 import { startWebdavNginx } from '@holdfast/test-support/webdav-nginx';
 import { stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,8 +11,14 @@ describeStorageConformance(
   'http on nginx',
   async () => {
     const server = await startWebdavNginx();
+    const spool = await makeTempDir('spool');
     const config: HttpConfig = { base_url: `http://127.0.0.1:${server.ports.dav}/`, writable: true };
-    const backend = createHttpBackend({ ...config, ...(await prepareHttp(config)), ownerId: 'hub-1' });
+    const backend = createHttpBackend({
+      ...config,
+      ...(await prepareHttp(config)),
+      ownerId: 'hub-1',
+      spoolDir: spool.join('http'),
+    });
     return {
       backend,
       seed: (folder, names) => seedFiles(server.root, folder, names),
@@ -27,8 +34,9 @@ describeStorageConformance(
       dispose: async () => {
         await backend[Symbol.asyncDispose]();
         await server[Symbol.asyncDispose]();
+        await spool[Symbol.asyncDispose]();
       },
     };
   },
-  { tampering: true, listsDotNames: false },
+  { tampering: true, listsDotNames: false, contents: true },
 );

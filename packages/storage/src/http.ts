@@ -1,13 +1,14 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import type { Capabilities, OpenFile, StorageBackend } from './backend.ts';
 import { segmentsAt } from './http/address.ts';
 import { parseHttpConfig } from './http/config.ts';
 import type { HttpConfig } from './http/config.ts';
+import { contentArea } from './http/contents/content-area.ts';
 import { copyFile } from './http/copying.ts';
 import { readFolder } from './http/folder-reading.ts';
 import { listFolder } from './http/listing.ts';
-import { isAFolder, lookUp } from './http/lookup.ts';
+import { lookUp } from './http/lookup.ts';
 import { makeFolder } from './http/making-folders.ts';
 import { moveEntry } from './http/moving.ts';
 import { HttpFile } from './http/open-file.ts';
@@ -18,6 +19,8 @@ import type { SiteLogger } from './http/site.ts';
 import { sweepStaging } from './http/sweeping.ts';
 import { requireUsage } from './http/usage.ts';
 import { writeFile } from './http/writing.ts';
+import { isAFolder } from './path-rules/refusals.ts';
+import { Spool } from './spool/spool.ts';
 
 export { prepareHttp } from './http/prepare.ts';
 export type { HttpConfig } from './http/config.ts';
@@ -31,9 +34,18 @@ export interface HttpBackendOptions extends HttpConfig {
   logger?: SiteLogger;
   /** Milliseconds without a sign of life after which the server counts as dead. Default 30,000. */
   timeLimitMs?: number;
+  /**
+   * A folder of this hub and backend alone, where uploads are gathered until they are sent. Without it, or when nothing
+   * can be written, there is no `contents`.
+   */
+  spoolDir?: string;
+  /** Bytes that lie in `spoolDir` at most, and so of one upload. Default 64 GiB. */
+  spoolBytes?: number;
 }
 
 const defaultTimeLimitMs = 30_000;
+/** Uploads lie there as a whole, so that they need more room than where parts are sent on. */
+const defaultSpoolBytes = 64 * 1024 ** 3;
 
 async function openFile(site: Site, path: BackendPath, signal: AbortSignal | undefined): Promise<OpenFile> {
   throwIfCancelled(signal, `Opening ${path}`);
@@ -55,6 +67,9 @@ export function createHttpBackend(options: HttpBackendOptions): StorageBackend {
   const { volumeId, ownerId, logger, timeLimitMs = defaultTimeLimitMs } = options;
   const site = new Site(target, { volumeId, ownerId, logger, timeLimitMs });
   const { writable } = target;
+  const { spoolDir: folder, spoolBytes: limitBytes = defaultSpoolBytes } = options;
+  const contents =
+    folder === undefined || !writable ? undefined : contentArea(site, new Spool({ folder, limitBytes }));
   return {
     type: 'http',
     get capabilities(): Capabilities {
@@ -89,7 +104,11 @@ export function createHttpBackend(options: HttpBackendOptions): StorageBackend {
       return site.tellsUsage ? (usage) => requireUsage(site, usage?.signal) : undefined;
     },
     countChildren: async (path) => (await readFolder(site, path)).length,
+    ...(contents === undefined ? {} : { contents }),
     sweep: () => sweepStaging(site),
-    [Symbol.asyncDispose]: () => site[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await contents?.[Symbol.asyncDispose]();
+      await site[Symbol.asyncDispose]();
+    },
   };
 }

@@ -34,5 +34,5 @@ describeStorageConformance(
       dispose: () => lun[Symbol.asyncDispose](),
     };
   },
-  { symlinks: true, tampering: true },
+  { symlinks: true, tampering: true, contents: true },
 );

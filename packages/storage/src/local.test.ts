@@ -2,7 +2,7 @@ import { joinBackendPath } from '@holdfast/bytes/backend-path';
 import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describeStorageConformance } from './conformance.ts';
-import { makeScratchRoot } from './local/scratch-root.ts';
+import { makeScratchRoot } from './local/testing/scratch-root.ts';
 
 describeStorageConformance(
   'local',
@@ -30,5 +30,5 @@ describeStorageConformance(
       dispose: () => scratch[Symbol.asyncDispose](),
     };
   },
-  { symlinks: true, tampering: true },
+  { symlinks: true, tampering: true, contents: true },
 );

@@ -1,8 +1,10 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { fileSystemError, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { fileSystemError } from '@holdfast/bytes/file-system-error';
 import { statfs } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Capabilities, StorageBackend, Usage } from './backend.ts';
+import { localContents } from './local/contents/content-area.ts';
 import { entryOf } from './local/entry.ts';
 import { countFolder, listFolder } from './local/listing.ts';
 import { makeFolder } from './local/making-folders.ts';
@@ -53,10 +55,11 @@ async function usageOf(volume: Volume, signal: AbortSignal | undefined): Promise
 
 /**
  * A folder of this machine as a backend. Nothing is opened before it is used, and no descriptor is kept between
- * operations, so that the volume can be unmounted while nobody works on it.
+ * operations (of an upload for a moment), so that the volume can be unmounted while nobody works on it.
  */
 export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
   const volume = new Volume(resolve(options.root), options.volumeId, options.ownerId, options.verifyStaged);
+  const contents = localContents(volume);
   return {
     type: 'local',
     capabilities,
@@ -78,7 +81,8 @@ export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
     makeFolder: (path) => makeFolder(volume, path),
     usage: (usage) => usageOf(volume, usage?.signal),
     countChildren: (path) => countFolder(volume, path),
+    contents,
     sweep: () => sweepStaging(volume),
-    [Symbol.asyncDispose]: async () => {},
+    [Symbol.asyncDispose]: () => contents[Symbol.asyncDispose](),
   };
 }

@@ -43,6 +43,6 @@ async function subject(protocols: NonNullable<GaneshaOptions['protocols']>): Pro
   };
 }
 
-const options = { symlinks: true, tampering: true };
+const options = { symlinks: true, tampering: true, contents: true };
 describeStorageConformance('nfs, direct, NFSv4.1', () => subject('4'), options);
 describeStorageConformance('nfs, direct, NFSv3', () => subject('3'), options);

@@ -6,7 +6,7 @@ import { chooseClient } from './nfs/kernel/choosing.ts';
 import { withFallback } from './nfs/kernel/falling-back.ts';
 import { createKernelBackend } from './nfs/kernel/kernel-backend.ts';
 import { lookAtKernel } from './nfs/kernel/kernel-support.ts';
-import { MountFailed } from './nfs/kernel/mount-problem.ts';
+import { isUnsupported } from './nfs/kernel/mount-problem.ts';
 import { prepareByKernel } from './nfs/kernel/preparing.ts';
 import { prepareShare } from './nfs/tree/preparing.ts';
 
@@ -45,10 +45,10 @@ export async function prepareNfs(
     if (choice.obstacle !== undefined)
       refuseConfig('mode', `${choice.obstacle.replace(/\.$/, '')}; use direct or auto`);
     try {
-      return await prepareByKernel(settings, { mountRoot: choice.mountRoot, timeLimitMs });
+      return await prepareByKernel(settings, { mountRoot: choice.mountRoot, timeLimitMs, signal });
     } catch (error) {
-      if (!(error instanceof MountFailed)) throw error;
-      if (!choice.mayFallBack) refuseConfig(error.problem.field, error.problem.message, error);
+      if (!isUnsupported(error)) throw error;
+      if (!choice.mayFallBack) refuseConfig('mode', error.errors?.[0]?.message ?? error.message, error);
     }
   }
   await using connector = connectorOf(settings, { ownerId: 'prepare', timeLimitMs });

@@ -14,7 +14,9 @@ import { probeBucket } from './s3/probing.ts';
 import { openFile, statPath } from './s3/reading.ts';
 import { removeEntry } from './s3/removing.ts';
 import { sweepStaging } from './s3/sweeping.ts';
+import { contentArea } from './s3/vault/vault.ts';
 import { writeFile } from './s3/writing.ts';
+import { Spool } from './spool/spool.ts';
 
 export { prepareS3 } from './s3/prepare.ts';
 export type { S3Config } from './s3/config.ts';
@@ -28,6 +30,13 @@ export interface S3BackendOptions extends S3Config {
   logger?: S3Logger;
   /** Time without progress after which the server counts as dead, in milliseconds. Default 30,000. */
   timeoutMs?: number;
+  /**
+   * A folder of this hub and backend alone, for bytes on their way: what S3 does not take as it comes is gathered there.
+   * Without it there is no `contents`.
+   */
+  spoolDir?: string;
+  /** Bytes that lie in `spoolDir` at most. Default 4 GiB. */
+  spoolBytes?: number;
 }
 
 /** A backend as it is for a bucket: it can tell neither its usage nor, cheaply, how many children a folder has. */
@@ -57,6 +66,9 @@ export function createS3Backend(options: S3BackendOptions): S3Backend {
   const connection = new Connection(place, options.timeoutMs ?? 30_000, options.logger);
   const bucket = new Bucket(connection, options.volumeId, options.ownerId);
   const cdn = place.cdnUrl === undefined ? undefined : new Cdn(place.cdnUrl, connection.limitMs);
+  const { spoolDir: folder, spoolBytes: limitBytes } = options;
+  const contents =
+    folder === undefined ? undefined : contentArea(bucket, cdn, new Spool({ folder, limitBytes }));
   return {
     type: 's3',
     capabilities,
@@ -69,8 +81,10 @@ export function createS3Backend(options: S3BackendOptions): S3Backend {
     move: (from: BackendPath, to: BackendPath, move) => moveEntry(bucket, from, to, move ?? {}),
     copy: (from: BackendPath, to: BackendPath, copy) => copyFile(bucket, from, to, copy ?? {}),
     makeFolder: (path) => makeFolder(bucket, path),
+    ...(contents === undefined ? {} : { contents }),
     sweep: () => sweepStaging(bucket),
     [Symbol.asyncDispose]: async () => {
+      await contents?.[Symbol.asyncDispose]();
       await connection[Symbol.asyncDispose]();
       await Promise.all([bucket.settled(), cdn?.[Symbol.asyncDispose]()]);
     },

@@ -1,6 +1,6 @@
 import { StreamDigest } from '@holdfast/bytes/sha256';
-import type { OpenFile, StorageBackend, ByteRange } from '../backend.ts';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
+import type { OpenFile, StorageBackend, ByteRange } from '../backend.ts';
 
 /** Bytes that differ at every place and between seeds, so that a shifted or mixed file shows. */
 export function sampleBytes(size: number, seed = 1): Buffer {

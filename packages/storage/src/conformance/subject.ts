@@ -32,6 +32,8 @@ export interface ConformanceOptions {
   distinctNames?: boolean;
   /** Names that begin with a dot show in listings; nginx, for one, leaves them out. Default true. */
   listsDotNames?: boolean;
+  /** The backend has a vault (`contents`). */
+  contents?: boolean;
 }
 
 /** The subject of a suite and a folder of its own for each test. */
@@ -47,6 +49,7 @@ export class ConformanceBench {
       tampering: false,
       distinctNames: true,
       listsDotNames: true,
+      contents: false,
       ...options,
     };
     beforeAll(async () => {

@@ -1,12 +1,13 @@
 import { isRoot, RESERVED_FOLDER, segmentsOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
+import { STAGING_FOLDER } from '../volume/staging-slot.ts';
 
 /** Where a file or folder is on the server: its decoded segments below the base address. */
 export type Segments = readonly string[];
 
 /** Where Holdfast keeps its own files on the server. */
 export const RESERVED: Segments = [RESERVED_FOLDER];
-export const STAGING: Segments = [RESERVED_FOLDER, 'staging'];
+export const STAGING: Segments = [RESERVED_FOLDER, STAGING_FOLDER];
 export const MARKER: Segments = [RESERVED_FOLDER, 'volume.json'];
 
 /** The segments of a path of the backend. */

@@ -1,4 +1,4 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';

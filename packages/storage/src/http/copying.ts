@@ -1,12 +1,14 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { HoldfastError } from '@holdfast/contract/errors';
 import type { CopyOptions, WriteResult } from '../backend.ts';
-import { StagingSlot } from '../local/staging.ts';
+import { isAFolder } from '../path-rules/refusals.ts';
+import { asTaken, requireDestination } from '../path-rules/relocating.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import { segmentsAt } from './address.ts';
 import type { Segments } from './address.ts';
 import { statusError } from './failure.ts';
-import { isAFolder, lookUp, missingFolders } from './lookup.ts';
+import { lookUp, missingFolders } from './lookup.ts';
 import type { Site } from './site.ts';
 import { digestOf, discardStaged, stagingPlace } from './upload.ts';
 import type { StagedUpload } from './upload.ts';
@@ -31,7 +33,7 @@ export async function copyFile(
   if (source.type === 'directory') throw isAFolder(from);
   const existing = await lookUp(site, to, signal);
   if (existing?.type === 'directory') throw isAFolder(to);
-  if (existing !== null && options.overwrite !== true) throw taken(to);
+  requireDestination(source, to, existing?.type ?? null, options.overwrite);
   if (existing === null) await missingFolders(site, to, signal);
   using slot = new StagingSlot(site.ownerId);
   const staged = await stageCopy(site, from, stagingPlace(slot), options);
@@ -41,14 +43,8 @@ export async function copyFile(
       ...(signal && { signal }),
     });
   } catch (error) {
-    if (!isHoldfastError(error, 'precondition_failed')) throw error;
-    throw taken(to, error);
+    throw asTaken(error, to);
   }
-}
-
-function taken(to: BackendPath, cause?: unknown): HoldfastError {
-  const text = `${to} exists already. Ask to overwrite it, or choose another name.`;
-  return new HoldfastError('already_exists', text, { cause });
 }
 
 async function stageCopy(

@@ -1,4 +1,5 @@
-import { errnoOf, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { errnoOf } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { ErrorCode } from '@holdfast/contract/errors';
 import type { ProgressWatch } from './progress-watch.ts';

@@ -1,7 +1,7 @@
 import { isRoot, parentOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { HoldfastError } from '@holdfast/contract/errors';
 import type { StorageEntry } from '../backend.ts';
+import { isAFileInTheWay } from '../path-rules/refusals.ts';
 import { segmentsAt } from './address.ts';
 import type { Segments } from './address.ts';
 import { fileEntry, folderEntry, validatorOf } from './entry.ts';
@@ -139,9 +139,7 @@ export async function missingFolders(
   for (let folder = parentOf(path); !isRoot(folder); folder = parentOf(folder)) {
     const entry = await lookUp(site, folder, signal);
     if (entry?.type === 'directory') break;
-    if (entry !== null) {
-      throw new HoldfastError('not_a_directory', `${folder} is a file, so nothing can be put inside it.`);
-    }
+    if (entry !== null) throw isAFileInTheWay(folder);
     missing.unshift(folder);
   }
   return missing;
@@ -152,10 +150,4 @@ export async function makeParents(site: Site, path: BackendPath, signal?: AbortS
   for (const folder of await missingFolders(site, path, signal)) {
     await site.makeCollection(segmentsAt(folder), signal);
   }
-}
-
-/** The error for a folder where a file is needed. */
-export function isAFolder(path: BackendPath): HoldfastError {
-  const text = isRoot(path) ? 'The root of the backend is a folder' : `${path} is a folder`;
-  return new HoldfastError('is_a_directory', `${text}, and this needs a file.`);
 }

@@ -1,25 +1,23 @@
-import { isRoot, isWithin } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { MoveOptions, StorageEntry } from '../backend.ts';
-import { StagingSlot } from '../local/staging.ts';
+import { refuseRoot } from '../path-rules/refusals.ts';
+import {
+  destinationNotEmpty,
+  pathTaken,
+  refuseIntoItself,
+  requireDestination,
+} from '../path-rules/relocating.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import { segmentsAt } from './address.ts';
+import { deleteAt } from './deleting.ts';
 import { readFolder } from './folder-reading.ts';
-import { isAFolder, lookUp, makeParents, missingFolders } from './lookup.ts';
+import { lookUp, makeParents, missingFolders } from './lookup.ts';
 import { relocate } from './relocation.ts';
 import { restamp } from './restamping.ts';
 import type { Site } from './site.ts';
-import { deleteAt } from './deleting.ts';
 import { digestOf, discardStaged, stagingPlace } from './upload.ts';
-
-/** The error for the root where something below it is needed. */
-export function refuseRoot(path: BackendPath, verb: string): void {
-  if (!isRoot(path)) return;
-  throw new HoldfastError('invalid_path', `The root of a backend cannot be ${verb}.`, {
-    errors: [{ field: 'path', message: `the root cannot be ${verb}` }],
-  });
-}
 
 /** Moves a file or folder by one MOVE, which is a rename on the server; nobody puts anything in or out meanwhile. */
 export async function moveEntry(
@@ -46,7 +44,7 @@ async function moveLocked(
   const source = await lookUp(site, from, signal);
   if (source === null) throw new HoldfastError('file_not_found', `There is no ${from} to move.`);
   if (from === to && options.overwrite === true) return source;
-  if (source.type === 'directory' && from !== to && isWithin(to, from)) throw intoItself(from, to);
+  refuseIntoItself(source, to);
   const existing = await lookUp(site, to, signal);
   if (existing === null) await missingFolders(site, to, signal);
   else await requireReplaceable(site, source, existing, options);
@@ -70,18 +68,10 @@ async function requireReplaceable(
   { overwrite, signal }: MoveOptions,
 ): Promise<void> {
   const to = existing.path;
-  if (overwrite !== true) throw taken(to);
-  if (existing.type === 'file' && source.type === 'file') return;
-  if (source.type === 'file') throw isAFolder(to);
-  if (existing.type === 'file') {
-    const text = `${to} is a file, so the folder ${source.path} cannot take its place.`;
-    throw new HoldfastError('not_a_directory', text);
-  }
+  requireDestination(source, to, existing.type, overwrite);
+  if (existing.type === 'file') return;
   if ((await readFolder(site, to, signal)).length === 0) return;
-  throw new HoldfastError(
-    'not_empty',
-    `The folder ${to} is not empty, so ${source.path} cannot take its place.`,
-  );
+  throw destinationNotEmpty(source.path, to);
 }
 
 async function moveAsItIs(
@@ -99,7 +89,7 @@ async function moveAsItIs(
     validator: source.type === 'file' ? source.validator : undefined,
     doing: `Moving ${source.path} to ${to}`,
   });
-  if (outcome === 'taken') throw taken(to);
+  if (outcome === 'taken') throw pathTaken(to);
 }
 
 /** A file that would have, at its new path, the validator of the version there goes by a copy with a time of its own. */
@@ -131,21 +121,10 @@ async function moveUnderNewTime(
       validator,
       doing,
     };
-    if ((await relocate(site, move)) === 'taken') throw taken(to);
+    if ((await relocate(site, move)) === 'taken') throw pathTaken(to);
   } catch (error) {
     await discardStaged(site, segments);
     throw error;
   }
   await deleteAt(site, from, { isFolder: false, doing });
-}
-
-function taken(to: BackendPath): HoldfastError {
-  const text = `${to} exists already. Ask to overwrite it, or choose another name.`;
-  return new HoldfastError('already_exists', text);
-}
-
-function intoItself(from: BackendPath, to: BackendPath): HoldfastError {
-  return new HoldfastError('invalid_path', `${from} cannot be moved into itself (to ${to}).`, {
-    errors: [{ field: 'destination_path', message: 'it lies inside the folder that is to be moved' }],
-  });
 }

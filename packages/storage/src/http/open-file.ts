@@ -1,13 +1,14 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { ByteRange, OpenFile, StorageEntry } from '../backend.ts';
+import { openedRange } from '../path-rules/opened-range.ts';
 import type { Segments } from './address.ts';
 import { validatorOf } from './entry.ts';
 import { garbledReply, statusError } from './failure.ts';
 import { lookUpAt } from './lookup.ts';
 import { isMeasuredOnly } from './measuring.ts';
-import type { HttpReply } from './reply.ts';
 import { parseContentRange, traitsOf } from './reply-traits.ts';
+import type { HttpReply } from './reply.ts';
 import { isPassing, pause, pauseBefore } from './retrying.ts';
 import type { Site } from './site.ts';
 
@@ -32,12 +33,7 @@ export class HttpFile implements OpenFile {
    *   `backend_unavailable`, `cancelled`
    */
   stream(range?: ByteRange, options: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
-    const { start, end } = range ?? { start: 0, end: this.entry.size };
-    const isWhole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-    if (!isWhole || start < 0 || start > end || end > this.entry.size) {
-      const text = `Bytes ${start} to ${end} of ${this.entry.path} were asked for, but it has ${this.entry.size}.`;
-      throw new HoldfastError('range_not_satisfiable', text);
-    }
+    const { start, end } = openedRange(this.entry, range);
     return this.#read(start, end, options.signal);
   }
 

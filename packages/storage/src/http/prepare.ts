@@ -1,7 +1,8 @@
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { randomUUID } from 'node:crypto';
-import { renderMarker } from '../local/volume-marker.ts';
-import { StagingSlot } from '../local/staging.ts';
+import { ROOT } from '@holdfast/bytes/backend-path';
+import { renderMarker } from '../volume/marker.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import { MARKER } from './address.ts';
 import { parseHttpConfig } from './config.ts';
 import type { HttpConfig, HttpTarget } from './config.ts';
@@ -12,7 +13,6 @@ import { relocate } from './relocation.ts';
 import { Site } from './site.ts';
 import { discardStaged, stage, stagingPlace } from './upload.ts';
 import { derivedVolumeId } from './volume-id.ts';
-import { ROOT } from '@holdfast/bytes/backend-path';
 
 const defaultTimeLimitMs = 30_000;
 /** Marks what is staged before the backend has an owner; a crash in between is swept after 24 hours. */

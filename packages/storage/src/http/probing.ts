@@ -1,10 +1,11 @@
 import { RESERVED_FOLDER, ROOT } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import type { ProbeCheck, ProbeReport } from '../backend.ts';
-import { StagingSlot } from '../local/staging.ts';
+import type { ProbeReport } from '../backend.ts';
+import { CheckList } from '../probing/check-list.ts';
+import type { Attempt } from '../probing/check-list.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import { deleteAt } from './deleting.ts';
 import { statusError } from './failure.ts';
 import { readReserved } from './folder-reading.ts';
@@ -17,34 +18,12 @@ import { readUsage } from './usage.ts';
 
 const probeBytes = 4096;
 
-/** Runs a check; what `run` resolves to is added to the message of success. */
-type Attempt = (name: string, passed: string, run: () => Promise<string | void>) => Promise<void>;
-
 /** Tries in order what a backend is for. After the first failure the rest is told as not tried. Never throws. */
 export async function probeSite(site: Site, signal?: AbortSignal): Promise<ProbeReport> {
-  const started = performance.now();
-  const checks: ProbeCheck[] = [];
-  const attempt: Attempt = async (name, passed, run) => {
-    if (checks.some((check) => !check.ok)) {
-      checks.push({ name, ok: false, message: 'Not tried, because an earlier check failed.' });
-      return;
-    }
-    try {
-      throwIfCancelled(signal, 'The check');
-      const remark = await run();
-      checks.push({ name, ok: true, message: remark === undefined ? passed : `${passed} ${remark}` });
-    } catch (error) {
-      checks.push({ name, ok: false, message: messageOf(error) });
-    }
-  };
-  await probeReading(site, attempt, signal);
-  if (site.target.writable) await probeWriting(site, attempt, signal);
-  return { ok: checks.every((check) => check.ok), checks, latencyMs: performance.now() - started };
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof HoldfastError) return error.message;
-  return `The check failed: ${error instanceof Error ? error.message : String(error)}.`;
+  const list = new CheckList(signal);
+  await probeReading(site, list.attempt, signal);
+  if (site.target.writable) await probeWriting(site, list, signal);
+  return list.report();
 }
 
 async function probeReading(site: Site, attempt: Attempt, signal: AbortSignal | undefined): Promise<void> {
@@ -67,11 +46,11 @@ async function probeReading(site: Site, attempt: Attempt, signal: AbortSignal | 
     site.enter(signal),
   );
   if (listing !== 'none') {
-    await attempt('list', 'The root can be listed.', async () => {
+    const remark = ' Names that begin with a dot do not show in its listings.';
+    const passed = (isHiding: boolean): string => `The root can be listed.${isHiding ? remark : ''}`;
+    await attempt('list', passed, async () => {
       await listFolder(site, ROOT, { limit: 1, ...(signal && { signal }) });
-      return (await hidesDotNames(site))
-        ? 'Names that begin with a dot do not show in its listings.'
-        : undefined;
+      return hidesDotNames(site);
     });
   }
 }
@@ -122,7 +101,8 @@ export async function requireCollection(site: Site, status: number, signal?: Abo
   await readUsage(site, signal);
 }
 
-async function probeWriting(site: Site, attempt: Attempt, signal: AbortSignal | undefined): Promise<void> {
+async function probeWriting(site: Site, list: CheckList, signal: AbortSignal | undefined): Promise<void> {
+  const { attempt } = list;
   using slot = new StagingSlot(site.ownerId);
   const segments = stagingPlace(slot);
   let staged: StagedUpload | undefined;
@@ -144,5 +124,5 @@ async function probeWriting(site: Site, attempt: Attempt, signal: AbortSignal | 
     await deleteAt(site, segments, { isFolder: false, doing: 'Removing the file of the check', signal });
     staged = undefined;
   });
-  if (staged !== undefined) await discardStaged(site, segments);
+  if (staged !== undefined) await list.cleanUp(() => discardStaged(site, segments));
 }

@@ -1,12 +1,11 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError } from '@holdfast/contract/errors';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { folderNotEmpty, nothingToRemove, refuseRoot } from '../path-rules/refusals.ts';
 import { segmentsAt } from './address.ts';
 import { deleteAt } from './deleting.ts';
 import { readFolder } from './folder-reading.ts';
 import { countTree } from './listing.ts';
 import { lookUp } from './lookup.ts';
-import { refuseRoot } from './moving.ts';
 import type { Site } from './site.ts';
 
 /**
@@ -27,12 +26,13 @@ export async function removeEntry(
   return site.locks.hold([path], 'tree', async () => {
     await site.enter(signal);
     const entry = await lookUp(site, path, signal);
-    if (entry === null) throw gone(path);
+    if (entry === null) throw nothingToRemove(path);
     const isFolder = entry.type === 'directory';
     const count = isFolder ? await countFolder(site, path, options) : 1;
     throwIfCancelled(signal, `Removing ${path}`);
     site.recent.add(path, entry);
-    if (!(await deleteAt(site, segmentsAt(path), { isFolder, doing: `Removing ${path}` }))) throw gone(path);
+    if (!(await deleteAt(site, segmentsAt(path), { isFolder, doing: `Removing ${path}` })))
+      throw nothingToRemove(path);
     return count;
   });
 }
@@ -44,10 +44,5 @@ async function countFolder(
 ): Promise<number> {
   if (recursive === true) return countTree(site, path, signal);
   if ((await readFolder(site, path, signal)).length === 0) return 1;
-  const text = `The folder ${path} is not empty. Empty it first, or ask to remove it with all that is in it.`;
-  throw new HoldfastError('not_empty', text);
-}
-
-function gone(path: BackendPath): HoldfastError {
-  return new HoldfastError('file_not_found', `There is no ${path} to remove.`);
+  throw folderNotEmpty(path);
 }

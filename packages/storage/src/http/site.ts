@@ -1,6 +1,6 @@
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
-import { parseMarker } from '../local/volume-marker.ts';
-import type { VolumeMarker } from '../local/volume-marker.ts';
+import { parseMarker } from '../volume/marker.ts';
+import type { VolumeMarker } from '../volume/marker.ts';
 import { AddressBook, MARKER, RESERVED, STAGING } from './address.ts';
 import type { Segments } from './address.ts';
 import type { HttpTarget, ListingMode } from './config.ts';
@@ -41,6 +41,8 @@ export class Site implements AsyncDisposable {
   tellsUsage = false;
   /** Sizes, and digests in place of validators, that had to be found by reading the whole file. */
   readonly measured = new Map<string, { size: number; validator: string }>();
+  /** Folders of the vault that were made or found. */
+  readonly vaultFolders = new Set<string>();
   readonly #volumeId: string;
   #staging: Promise<void> | undefined;
 

@@ -1,13 +1,11 @@
+import { isLeftOver } from '../volume/left-over.ts';
 import type { SweepReport } from '../backend.ts';
-import { parseStagingName } from '../local/staging.ts';
+import { parseStagingName } from '../volume/staging-slot.ts';
 import { STAGING } from './address.ts';
 import { deleteAt } from './deleting.ts';
 import { readReserved } from './folder-reading.ts';
 import { nginxSuffix } from './full-disk.ts';
 import type { Site } from './site.ts';
-
-/** A staged file that nobody has written to for this long belongs to no living hub, whoever made it. */
-const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
 /**
  * Removes what interrupted writes left: staged files of this owner, and those of anyone that are older than 24 hours.
@@ -20,9 +18,8 @@ export async function sweepStaging(site: Site, now = Date.now()): Promise<SweepR
   await site.enter();
   for (const { name, traits } of (await readReserved(site, STAGING)) ?? []) {
     const staged = parseStagingName(name.replace(nginxSuffix, ''));
-    if (staged === undefined || staged.isUnderWay || traits.isFolder) continue;
-    const isAbandoned = traits.modifiedMs !== undefined && now - traits.modifiedMs > abandonedAfterMs;
-    if (staged.ownerId !== site.ownerId && !isAbandoned) continue;
+    if (staged === undefined || traits.isFolder) continue;
+    if (!isLeftOver(staged, site.ownerId, traits.modifiedMs, now)) continue;
     const doing = `Removing the temporary file ${name}`;
     if (!(await deleteAt(site, [...STAGING, name], { isFolder: false, doing }))) continue;
     report.removed += 1;

@@ -1,7 +1,7 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
-import type { StagingSlot } from '../local/staging.ts';
+import type { StagingSlot } from '../volume/staging-slot.ts';
 import { STAGING } from './address.ts';
 import type { Segments } from './address.ts';
 import { validatorOf } from './entry.ts';
@@ -56,7 +56,7 @@ export async function stage(
     await discardStaged(site, segments);
     throw error;
   } finally {
-    await body.close();
+    await body[Symbol.asyncDispose]();
   }
   try {
     return await verify(site, segments, body, expectations);

@@ -15,7 +15,7 @@ import { bytesAt, chunksOf, sampleBytes } from '../conformance/sample-bytes.ts';
 import { refusal } from '../conformance/subject.ts';
 import { createHttpBackend, prepareHttp } from '../http.ts';
 import type { HttpConfig } from '../http.ts';
-import { isSuperuser } from '../local/scratch-root.ts';
+import { isSuperuser } from '../local/testing/scratch-root.ts';
 import { startScratchDav } from './testing/scratch-dav.ts';
 import type { ScratchDav } from './testing/scratch-dav.ts';
 

@@ -1,12 +1,14 @@
 import { isRoot } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { StorageEntry, WriteOptions, WriteResult } from '../backend.ts';
-import { StagingSlot } from '../local/staging.ts';
+import { requirePublishable, requireWritable } from '../path-rules/publishing.ts';
+import { isAFolder } from '../path-rules/refusals.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import { segmentsAt } from './address.ts';
 import type { Segments } from './address.ts';
-import { isAFolder, lookUp, makeParents, missingFolders } from './lookup.ts';
+import { lookUp, makeParents, missingFolders } from './lookup.ts';
 import { relocate } from './relocation.ts';
 import { restamp } from './restamping.ts';
 import type { Site } from './site.ts';
@@ -33,7 +35,7 @@ export async function writeFile(
   throwIfCancelled(signal, `Writing ${path}`);
   await site.enter(signal);
   const existing = await lookUp(site, path, signal);
-  requireReplaceable(path, existing, options.ifAbsent);
+  requireWritable(path, existing?.type ?? null, options.ifAbsent);
   if (existing === null) await missingFolders(site, path, signal);
   using slot = new StagingSlot(site.ownerId);
   const expectations = {
@@ -63,19 +65,6 @@ export async function publishStaged(
   }
 }
 
-function requireReplaceable(
-  path: BackendPath,
-  existing: StorageEntry | null,
-  ifAbsent: boolean | undefined,
-): void {
-  if (existing?.type === 'directory') throw isAFolder(path);
-  if (existing === null || ifAbsent !== true) return;
-  throw new HoldfastError(
-    'precondition_failed',
-    `${path} exists already, and the write asked that it does not.`,
-  );
-}
-
 /** A staged file on its way to its name. */
 interface Publication {
   staged: StagedUpload;
@@ -94,9 +83,7 @@ async function publish(
     // Entered anew: a volume that went away while the bytes came in must not count as written.
     await site.enter(options.signal);
     const existing = await lookUp(site, path, options.signal);
-    requireReplaceable(path, existing, options.ifAbsent);
-    await options.precondition?.(existing);
-    throwIfCancelled(options.signal, `Writing ${path}`);
+    await requirePublishable(path, existing, options);
     if (existing === null) await makeParents(site, path, options.signal);
     else site.recent.add(path, existing);
     if (current.staged.validator !== undefined && site.recent.has(path, current.staged.validator)) {

@@ -1,5 +1,5 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import type {
   CopyOptions,
   ListOptions,
@@ -10,6 +10,7 @@ import type {
 } from '../backend.ts';
 import type { Caller } from './calls/caller.ts';
 import { RemoteFile } from './calls/remote-file.ts';
+import { contentOperations } from './content-operations.ts';
 import { remoteWrite } from './calls/remote-write.ts';
 
 type Signalled = { signal?: AbortSignal } | undefined;
@@ -95,6 +96,7 @@ export function fileOperations(
       }),
     countChildren: async (path: BackendPath) =>
       (await connect()).call('countChildren', { ...volume, path }, { label: `Counting what is in ${path}` }),
+    contents: contentOperations(connect, volume),
     sweep: async () => (await connect()).call('sweep', volume, { label: 'Sweeping the staging folder' }),
   };
 }

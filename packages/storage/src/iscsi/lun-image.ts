@@ -1,4 +1,4 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { connectionSettings, DEFAULT_STALL_MS, lunKey } from './config.ts';

@@ -1,6 +1,5 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError } from '@holdfast/contract/errors';
-import type { ProbeCheck, ProbeReport } from '../backend.ts';
+import type { ProbeReport } from '../backend.ts';
+import { CheckList } from '../probing/check-list.ts';
 import { DEFAULT_STALL_MS } from './config.ts';
 import type { ConnectionSettings } from './config.ts';
 import { openConnection, portalText, resolvePortal } from './initiator/connection.ts';
@@ -10,35 +9,8 @@ import { LogicalUnit } from './initiator/logical-unit.ts';
 import { ReservedByAnother } from './initiator/sense.ts';
 import { IscsiSession } from './initiator/session.ts';
 
-type Attempt = (name: string, run: () => Promise<string>) => Promise<void>;
-
-/** Runs named checks one after the other; after the first failure the rest is told as not tried. */
-class CheckList {
-  readonly checks: ProbeCheck[] = [];
-  readonly #signal: AbortSignal | undefined;
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-  }
-
-  get hasFailed(): boolean {
-    return this.checks.some((check) => !check.ok);
-  }
-
-  readonly attempt: Attempt = async (name, run) => {
-    if (this.hasFailed) {
-      this.checks.push({ name, ok: false, message: 'Not tried, because an earlier check failed.' });
-      return;
-    }
-    try {
-      throwIfCancelled(this.#signal, 'The check');
-      this.checks.push({ name, ok: true, message: await run() });
-    } catch (error) {
-      const message = error instanceof HoldfastError ? error.message : `The check failed: ${String(error)}.`;
-      this.checks.push({ name, ok: false, message });
-    }
-  };
-}
+/** For checks whose result is what there is to say. */
+const textOf = (text: string): string => text;
 
 export interface LunProbeOptions {
   settings: ConnectionSettings;
@@ -49,24 +21,24 @@ export interface LunProbeOptions {
 
 /** The checks of the way to a LUN, by a session of their own: resolve, connect, authenticate, lun, reservation. */
 async function probeLun(
-  list: CheckList,
+  { attempt }: CheckList,
   { settings, ownerId, stallMs = DEFAULT_STALL_MS, signal }: LunProbeOptions,
 ): Promise<void> {
   await using resources = new AsyncDisposableStack();
   let address = settings.portal.host;
-  await list.attempt('resolve', async () => {
+  await attempt('resolve', textOf, async () => {
     address = await resolvePortal(settings.portal, stallMs, signal);
     return address === settings.portal.host
       ? `${address} is an address.`
       : `${settings.portal.host} is ${address}.`;
   });
-  await list.attempt('connect', async () => {
+  await attempt('connect', textOf, async () => {
     const portal = { host: address, port: settings.portal.port };
     (await openConnection(portal, stallMs, signal)).destroy();
     return `A server answers at ${portalText(portal)}.`;
   });
   let session: IscsiSession | undefined;
-  await list.attempt('authenticate', async () => {
+  await attempt('authenticate', textOf, async () => {
     session = resources.use(
       await IscsiSession.open({ ...settings, isid: randomIsid(), timeoutMs: stallMs, signal }),
     );
@@ -76,14 +48,14 @@ async function probeLun(
     return `${settings.target} lets this hub in, ${digests}.`;
   });
   let unit: LogicalUnit | undefined;
-  await list.attempt('lun', async () => {
+  await attempt('lun', textOf, async () => {
     if (session === undefined) throw new Error('there is no session');
     unit = new LogicalUnit(session, settings.lun);
     const { vendor, product, blockBytes, blockCount } = await unit.describe(signal);
     const gibibytes = ((blockBytes * blockCount) / 1024 ** 3).toFixed(1);
     return `LUN ${settings.lun} is there: ${vendor} ${product}, ${gibibytes} GiB.`;
   });
-  await list.attempt('reservation', async () => {
+  await attempt('reservation', textOf, async () => {
     if (unit === undefined) throw new Error('there is no LUN');
     const state = await fenceState(unit, newFenceKey(ownerId), signal);
     if (state === 'foreign') throw new ReservedByAnother('The check of the reservation');
@@ -99,14 +71,11 @@ export async function probeIscsi(
   options: LunProbeOptions,
   probeFiles: () => Promise<ProbeReport>,
 ): Promise<ProbeReport> {
-  const started = performance.now();
   const list = new CheckList(options.signal);
   await probeLun(list, options);
   let files: ProbeReport | undefined;
-  await list.attempt('mount', async () => {
+  await list.attempt('mount', 'The file system of the LUN is mounted.', async () => {
     files = await probeFiles();
-    return 'The file system of the LUN is mounted.';
   });
-  const checks = [...list.checks, ...(files?.checks ?? [])];
-  return { ok: checks.every((check) => check.ok), checks, latencyMs: performance.now() - started };
+  return list.report(files?.checks);
 }

@@ -1,5 +1,5 @@
 import { parseBackendPath, ROOT } from '@holdfast/bytes/backend-path';
-import { newTempName } from '@holdfast/bytes/durable-file';
+import { newTempName } from '@holdfast/bytes/temp-name';
 import { isHoldfastError } from '@holdfast/contract/errors';
 import { execFileSync } from 'node:child_process';
 import { existsSync, renameSync, symlinkSync } from 'node:fs';
@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bytesAt, chunksOf, digestAt, sampleBytes } from '../conformance/sample-bytes.ts';
 import { refusal } from '../conformance/subject.ts';
-import { makeScratchRoot } from './scratch-root.ts';
-import type { ScratchRoot } from './scratch-root.ts';
+import { makeScratchRoot } from './testing/scratch-root.ts';
+import type { ScratchRoot } from './testing/scratch-root.ts';
 
 const bytes = sampleBytes(1000);
 const p = parseBackendPath;

@@ -14,13 +14,18 @@ export function validatorOf(stats: BigIntStats): string {
   return `${stats.mtimeNs}-${stats.size}-${stats.ino}-${stats.ctimeNs}`;
 }
 
+/** What a path is whose stats are those of a file or folder. */
+export function typeOf(stats: BigIntStats): StorageEntry['type'] {
+  return stats.isDirectory() ? 'directory' : 'file';
+}
+
 /** The entry of a path from the stats of what it means. */
 export function entryOf(path: BackendPath, stats: BigIntStats): StorageEntry {
   const isFolder = stats.isDirectory();
   return {
     name: nameOf(path),
     path,
-    type: isFolder ? 'directory' : 'file',
+    type: typeOf(stats),
     size: isFolder ? 0 : Number(stats.size),
     modifiedAt: new Date(Number(stats.mtimeNs / 1_000_000n)),
     validator: isFolder ? '' : validatorOf(stats),

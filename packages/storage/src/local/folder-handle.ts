@@ -1,6 +1,8 @@
+import { syncFolder } from '@holdfast/bytes/durable-folder';
+import { errnoOf } from '@holdfast/bytes/file-system-error';
 import { constants, existsSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { open, readlink, realpath } from 'node:fs/promises';
+import { mkdir, open, readlink, realpath } from 'node:fs/promises';
 
 const descriptorFolder = '/proc/self/fd';
 /** Whether names can be reached through an open descriptor (Linux); elsewhere real paths stand in for it. */
@@ -55,4 +57,17 @@ export class FolderHandle implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close();
   }
+}
+
+/** Opens a folder of the reserved area by its name; it is made, durably, when it is missing. Throws the system's errors. */
+export async function openOrMake(parent: FolderHandle, name: string): Promise<FolderHandle> {
+  const path = parent.child(name);
+  return FolderHandle.open(path, { noFollow: true }).catch(async (error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await mkdir(path, { mode: 0o700 }).catch((problem: unknown) => {
+      if (errnoOf(problem) !== 'EEXIST') throw problem;
+    });
+    await syncFolder(parent.path);
+    return FolderHandle.open(path, { noFollow: true });
+  });
 }

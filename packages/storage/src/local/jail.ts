@@ -1,9 +1,11 @@
 import { isReservedName, isRoot, nameOf, parentOf, segmentsOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { errnoOf, fileSystemError, isTempName, syncFolder } from '@holdfast/bytes/durable-file';
+import { syncFolder } from '@holdfast/bytes/durable-folder';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { BigIntStats } from 'node:fs';
 import { lstat, mkdir, realpath } from 'node:fs/promises';
+import { isAFileInTheWay } from '../path-rules/refusals.ts';
 import { FolderHandle } from './folder-handle.ts';
 
 /** Whether a real path is the root or below it, and not in the reserved area. */
@@ -21,18 +23,6 @@ export function requireInsideJail(realPath: string, realRoot: string, path: Back
     'invalid_path',
     `${path} leads through a symbolic link to a place outside this backend. Such links are not followed.`,
     { errors: [{ field: 'path', message: 'a symbolic link leads out of the backend' }] },
-  );
-}
-
-/** @throws HoldfastError `invalid_path` for a path that has one of our own temporary names in it */
-export function refuseTempNames(path: BackendPath): void {
-  if (!path.includes('/.holdfast-') || !segmentsOf(path).some(isTempName)) return;
-  throw new HoldfastError(
-    'invalid_path',
-    `${path} has a name that Holdfast keeps for its own temporary files.`,
-    {
-      errors: [{ field: 'path', message: 'the name is kept for temporary files' }],
-    },
   );
 }
 
@@ -89,13 +79,9 @@ export async function statInside(
 export async function checkFolders(root: FolderHandle, path: BackendPath): Promise<void> {
   for (let folder = parentOf(path); ; folder = parentOf(folder)) {
     const stats = await statInside(root, folder);
-    if (stats?.isFile() === true) throw notAFolder(folder);
+    if (stats?.isFile() === true) throw isAFileInTheWay(folder);
     if (stats !== null || isRoot(folder)) return;
   }
-}
-
-function notAFolder(path: BackendPath): HoldfastError {
-  return new HoldfastError('not_a_directory', `${path} is a file, so nothing can be put inside it.`);
 }
 
 /** Opens the folder that holds a path. @throws HoldfastError `file_not_found`, `not_a_directory`, `invalid_path` */

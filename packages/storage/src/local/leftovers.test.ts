@@ -1,5 +1,7 @@
 import { parseBackendPath } from '@holdfast/bytes/backend-path';
-import { errnoOf, fileSystemError, newTempName, stageFile } from '@holdfast/bytes/durable-file';
+import { stageFile } from '@holdfast/bytes/durable-file';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
+import { newTempName } from '@holdfast/bytes/temp-name';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
@@ -7,9 +9,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bytesAt, chunksOf, failingAfter, sampleBytes } from '../conformance/sample-bytes.ts';
 import { refusal } from '../conformance/subject.ts';
-import { isSuperuser, makeScratchRoot } from './scratch-root.ts';
-import type { ScratchRoot } from './scratch-root.ts';
-import { renderIntent } from './staging.ts';
+import { renderIntent } from './intents.ts';
+import { isSuperuser, makeScratchRoot } from './testing/scratch-root.ts';
+import type { ScratchRoot } from './testing/scratch-root.ts';
 
 const MIB = 1024 * 1024;
 const bytes = sampleBytes(1000);

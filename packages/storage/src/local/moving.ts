@@ -1,30 +1,21 @@
-import { isRoot, isWithin, nameOf } from '@holdfast/bytes/backend-path';
+import { nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import {
-  errnoOf,
-  fileSystemError,
-  renameIfFree,
-  syncFolder,
-  throwIfCancelled,
-} from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { syncFolder } from '@holdfast/bytes/durable-folder';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
+import { renameIfFree } from '@holdfast/bytes/rename-if-free';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { BigIntStats } from 'node:fs';
 import { lstat, rename, unlink } from 'node:fs/promises';
 import type { MoveOptions, StorageEntry } from '../backend.ts';
-import { entryOf } from './entry.ts';
+import { refuseRoot, refuseTempNames } from '../path-rules/refusals.ts';
+import { intoItself, pathTaken, refuseIntoItself, requireDestination } from '../path-rules/relocating.ts';
+import { entryOf, typeOf } from './entry.ts';
 import type { FolderHandle } from './folder-handle.ts';
-import { checkFolders, makeParent, openParent, refuseTempNames, statInside } from './jail.ts';
-import { isAFolder, openFile } from './reading.ts';
+import { checkFolders, makeParent, openParent, statInside } from './jail.ts';
+import { openFile } from './reading.ts';
 import type { Volume } from './volume.ts';
 import { withStaged } from './writing.ts';
-
-/** The error for the root where something below it is needed. */
-export function refuseRoot(path: BackendPath, verb: string): void {
-  if (!isRoot(path)) return;
-  throw new HoldfastError('invalid_path', `The root of a backend cannot be ${verb}.`, {
-    errors: [{ field: 'path', message: `the root cannot be ${verb}` }],
-  });
-}
 
 /**
  * Moves a file or folder; both folders are made durable. A symlink is moved itself, not what it points to. A file goes
@@ -47,9 +38,11 @@ export async function moveEntry(
     const stats = await statInside(root, from);
     if (stats === null) throw new HoldfastError('file_not_found', `There is no ${from} to move.`);
     if (from === to && options.overwrite === true) return entryOf(to, stats);
-    if (stats.isDirectory() && from !== to && isWithin(to, from)) throw intoItself(from, to);
+    const moved = { path: from, type: typeOf(stats) };
+    refuseIntoItself(moved, to);
     await checkFolders(root, to);
-    requireFree(from, stats, to, await statInside(root, to), options.overwrite);
+    const existing = await statInside(root, to);
+    requireDestination(moved, to, existing && typeOf(existing), options.overwrite);
     await using target = await makeParent(root, to);
     await rehang(volume, root, { folder: source, path: from }, { folder: target, path: to }, options);
     try {
@@ -66,36 +59,6 @@ export async function moveEntry(
 interface Place {
   folder: FolderHandle;
   path: BackendPath;
-}
-
-function intoItself(from: BackendPath, to: BackendPath, cause?: unknown): HoldfastError {
-  return new HoldfastError('invalid_path', `${from} cannot be moved into itself (to ${to}).`, {
-    errors: [{ field: 'destination_path', message: 'it lies inside the folder that is to be moved' }],
-    cause,
-  });
-}
-
-function taken(to: BackendPath, cause?: unknown): HoldfastError {
-  const text = `${to} exists already. Ask to overwrite it, or choose another name.`;
-  return new HoldfastError('already_exists', text, { cause });
-}
-
-function requireFree(
-  from: BackendPath,
-  stats: BigIntStats,
-  to: BackendPath,
-  existing: BigIntStats | null,
-  overwrite: boolean | undefined,
-): void {
-  if (existing === null) return;
-  if (overwrite !== true) throw taken(to);
-  if (existing.isDirectory() && !stats.isDirectory()) throw isAFolder(to);
-  if (!existing.isDirectory() && stats.isDirectory()) {
-    throw new HoldfastError(
-      'not_a_directory',
-      `${to} is a file, so the folder ${from} cannot take its place.`,
-    );
-  }
 }
 
 async function rehang(
@@ -122,7 +85,7 @@ async function rehang(
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'EXDEV') return moveAcross(volume, root, from, to, options);
-    if (errno === 'EEXIST' && options.overwrite !== true) throw taken(to.path, error);
+    if (errno === 'EEXIST' && options.overwrite !== true) throw pathTaken(to.path, error);
     if (errno === 'EINVAL') throw intoItself(from.path, to.path, error);
     throw fileSystemError(error, `Moving ${from.path} to ${to.path}`);
   }

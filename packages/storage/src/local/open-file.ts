@@ -1,9 +1,11 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { fileSystemError, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { fileSystemError } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { ByteRange, OpenFile, StorageEntry } from '../backend.ts';
+import { openedRange } from '../path-rules/opened-range.ts';
 import { entryOf } from './entry.ts';
 
 /** Bytes of one read of `stream`; larger ones gain little, smaller ones cost throughput. */
@@ -29,17 +31,7 @@ export class LocalFile implements OpenFile {
    * @throws HoldfastError `range_not_satisfiable`; while reading `conflict` when the file has become shorter
    */
   stream(range?: ByteRange, options: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
-    const { start, end } = range ?? { start: 0, end: this.entry.size };
-    if (
-      !Number.isSafeInteger(start) ||
-      !Number.isSafeInteger(end) ||
-      start < 0 ||
-      start > end ||
-      end > this.entry.size
-    ) {
-      const text = `Bytes ${start} to ${end} of ${this.entry.path} were asked for, but it has ${this.entry.size}.`;
-      throw new HoldfastError('range_not_satisfiable', text);
-    }
+    const { start, end } = openedRange(this.entry, range);
     return this.#read(start, end, options.signal);
   }
 

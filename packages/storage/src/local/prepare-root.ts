@@ -1,11 +1,13 @@
 import { RESERVED_FOLDER } from '@holdfast/bytes/backend-path';
-import { errnoOf, makeFolderDurably, writeFileDurably } from '@holdfast/bytes/durable-file';
+import { writeFileDurably } from '@holdfast/bytes/durable-file';
+import { makeFolderDurably } from '@holdfast/bytes/durable-folder';
+import { errnoOf } from '@holdfast/bytes/file-system-error';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { randomUUID } from 'node:crypto';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { MARKER_PATH, parseMarker, renderMarker } from './volume-marker.ts';
-import { STAGING_FOLDER } from './volume.ts';
+import { MARKER_PATH, parseMarker, renderMarker } from '../volume/marker.ts';
+import { STAGING_FOLDER } from '../volume/staging-slot.ts';
 
 function refuse(message: string, cause?: unknown): never {
   throw new HoldfastError('validation_failed', `The folder cannot be used as a backend: ${message}.`, {

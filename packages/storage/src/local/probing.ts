@@ -1,33 +1,18 @@
-import { ROOT } from '@holdfast/bytes/backend-path';
-import { fileSystemError, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { fileSystemError } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rm, unlink } from 'node:fs/promises';
-import type { ProbeCheck, ProbeReport } from '../backend.ts';
-import { listFolder } from './listing.ts';
-import { StagingSlot } from './staging.ts';
+import { open, opendir, readFile, rm, unlink } from 'node:fs/promises';
+import type { ProbeReport } from '../backend.ts';
+import { CheckList } from '../probing/check-list.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import type { Volume } from './volume.ts';
 
 const probeBytes = 4096;
 
 /** Tries in order what a backend is for. After the first failure the rest is told as not tried. Never throws. */
 export async function probeVolume(volume: Volume, signal?: AbortSignal): Promise<ProbeReport> {
-  const started = performance.now();
-  const checks: ProbeCheck[] = [];
-  const attempt = async (name: string, passed: string, run: () => Promise<void>): Promise<void> => {
-    if (checks.some((check) => !check.ok)) {
-      checks.push({ name, ok: false, message: 'Not tried, because an earlier check failed.' });
-      return;
-    }
-    try {
-      throwIfCancelled(signal, 'The check');
-      await run();
-      checks.push({ name, ok: true, message: passed });
-    } catch (error) {
-      checks.push({ name, ok: false, message: fileSystemError(error, `The check "${name}"`).message });
-    }
-  };
-
+  const list = new CheckList(signal, { describe: (error, doing) => fileSystemError(error, doing).message });
+  const { attempt } = list;
   await attempt('root', `${volume.root} is a folder that can be opened.`, async () => {
     await (await volume.openRoot())[Symbol.asyncDispose]();
   });
@@ -35,16 +20,17 @@ export async function probeVolume(volume: Volume, signal?: AbortSignal): Promise
     await (await volume.enter())[Symbol.asyncDispose]();
   });
   await attempt('list', 'The root can be listed.', async () => {
-    await listFolder(volume, ROOT, { limit: 1 });
+    // One name will do: the checks run every minute, and the root may have a million.
+    await using root = await volume.enter();
+    await using folder = await opendir(root.path);
+    await folder.read();
   });
-  await probeBytesRoundTrip(volume, attempt);
-  return { ok: checks.every((check) => check.ok), checks, latencyMs: performance.now() - started };
+  await probeBytesRoundTrip(volume, list);
+  return list.report();
 }
 
-async function probeBytesRoundTrip(
-  volume: Volume,
-  attempt: (name: string, passed: string, run: () => Promise<void>) => Promise<void>,
-): Promise<void> {
+async function probeBytesRoundTrip(volume: Volume, list: CheckList): Promise<void> {
+  const { attempt } = list;
   using slot = new StagingSlot(volume.ownerId);
   const bytes = randomBytes(probeBytes);
   const inStaging = async (action: (path: string) => Promise<void>): Promise<void> => {
@@ -70,7 +56,11 @@ async function probeBytesRoundTrip(
       );
     }),
   );
-  await attempt('remove', 'The file of the check was removed.', () => inStaging((path) => unlink(path)));
-  // Not part of the report: what is left after a failed check goes with the next sweep.
-  if (wasWritten) await inStaging((path) => rm(path, { force: true })).catch(() => undefined);
+  await attempt('remove', 'The file of the check was removed.', () =>
+    inStaging(async (path) => {
+      await unlink(path);
+      wasWritten = false;
+    }),
+  );
+  if (wasWritten) await list.cleanUp(() => inStaging((path) => rm(path, { force: true })));
 }

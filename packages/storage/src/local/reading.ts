@@ -1,16 +1,16 @@
-import { isRoot } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { errnoOf, fileSystemError } from '@holdfast/bytes/durable-file';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { BigIntStats } from 'node:fs';
 import { constants, statSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
+import type { StorageEntry } from '../backend.ts';
+import { isAFolder, refuseTempNames } from '../path-rules/refusals.ts';
 import { validatorOf } from './entry.ts';
 import { realPathOf } from './folder-handle.ts';
-import { refuseTempNames, requireFileOrFolder, requireInsideJail, statInside } from './jail.ts';
+import { requireFileOrFolder, requireInsideJail, statInside } from './jail.ts';
 import { LocalFile } from './open-file.ts';
-import type { StorageEntry } from '../backend.ts';
 import type { Volume } from './volume.ts';
 
 /** A read that found nothing: nothing there, or no volume? */
@@ -101,10 +101,4 @@ export async function openFile(volume: Volume, path: BackendPath): Promise<Local
     await handle.close();
     throw fileSystemError(error, `Opening ${path}`, 'read');
   }
-}
-
-/** The error for a folder where a file is needed. */
-export function isAFolder(path: BackendPath): HoldfastError {
-  const text = isRoot(path) ? 'The root of the backend is a folder' : `${path} is a folder`;
-  return new HoldfastError('is_a_directory', `${text}, and this needs a file.`);
 }

@@ -1,12 +1,14 @@
 import { nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { errnoOf, fileSystemError, syncFolder, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { syncFolder } from '@holdfast/bytes/durable-folder';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
-import { mapBounded } from './bounded.ts';
+import { mapBounded } from '../concurrency/bounded.ts';
+import { folderNotEmpty, nothingToRemove, refuseRoot, refuseTempNames } from '../path-rules/refusals.ts';
 import { FolderHandle } from './folder-handle.ts';
-import { openParent, refuseTempNames } from './jail.ts';
-import { refuseRoot } from './moving.ts';
+import { openParent } from './jail.ts';
 import type { Volume } from './volume.ts';
 
 const parallelUnlinks = 16;
@@ -48,17 +50,13 @@ export async function removeEntry(
 
 function missingParent(error: unknown, path: BackendPath): unknown {
   if (!(error instanceof HoldfastError) || error.code !== 'not_a_directory') return error;
-  return new HoldfastError('file_not_found', `There is no ${path} to remove.`, { cause: error });
+  return nothingToRemove(path, error);
 }
 
 function notRemoved(error: unknown, path: BackendPath): HoldfastError {
   const errno = errnoOf(error);
-  if (errno === 'ENOENT')
-    return new HoldfastError('file_not_found', `There is no ${path} to remove.`, { cause: error });
-  if (errno === 'ENOTEMPTY' || errno === 'EEXIST') {
-    const text = `The folder ${path} is not empty. Empty it first, or ask to remove it with all that is in it.`;
-    return new HoldfastError('not_empty', text, { cause: error });
-  }
+  if (errno === 'ENOENT') return nothingToRemove(path, error);
+  if (errno === 'ENOTEMPTY' || errno === 'EEXIST') return folderNotEmpty(path, error);
   return fileSystemError(error, `Removing ${path}`);
 }
 

@@ -1,14 +1,19 @@
-import { errnoOf, fileSystemError, isTempName, syncFolder } from '@holdfast/bytes/durable-file';
+import { syncFolder } from '@holdfast/bytes/durable-folder';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
+import { isTempName } from '@holdfast/bytes/temp-name';
 import { isHoldfastError } from '@holdfast/contract/errors';
 import { lstat, readdir, readFile, unlink } from 'node:fs/promises';
 import type { SweepReport } from '../backend.ts';
+import { isLeftOver } from '../volume/left-over.ts';
+import { parseStagingName } from '../volume/staging-slot.ts';
+import type { StagedName } from '../volume/staging-slot.ts';
 import type { FolderHandle } from './folder-handle.ts';
+import { parseIntent } from './intents.ts';
 import { openFolderRaw } from './jail.ts';
-import { parseIntent, parseStagingName } from './staging.ts';
 import type { Volume } from './volume.ts';
 
-/** A staged file that nobody has written to for this long belongs to no living hub, whoever made it. */
-const abandonedAfterMs = 24 * 60 * 60 * 1000;
+/** The reserved area has temporary files of its own, which do not say whose they are. */
+const ownerless: StagedName = { ownerId: '', kind: 'temp', isUnderWay: false };
 
 /**
  * Removes what interrupted writes left: staged files of this owner, and those of anyone that are older than 24 hours;
@@ -22,11 +27,10 @@ export async function sweepStaging(volume: Volume): Promise<SweepReport> {
   const report: SweepReport = { removed: 0, bytes: 0 };
   try {
     for (const name of await readdir(staging.path)) {
-      const staged =
-        parseStagingName(name) ??
-        (isTempName(name) ? { ownerId: '', kind: 'temp', isUnderWay: false } : undefined);
-      if (staged === undefined || staged.isUnderWay) continue;
-      if (staged.ownerId !== volume.ownerId && !(await isAbandoned(staging.child(name)))) continue;
+      const staged = parseStagingName(name) ?? (isTempName(name) ? ownerless : undefined);
+      if (staged === undefined) continue;
+      const modifiedMs = await lastWritten(staging.child(name));
+      if (!isLeftOver(staged, volume.ownerId, modifiedMs, Date.now())) continue;
       if (staged.kind === 'temp') await removeCounted(staging.child(name), report);
       else await sweepIntent(root, staging.child(name), report);
     }
@@ -37,11 +41,12 @@ export async function sweepStaging(volume: Volume): Promise<SweepReport> {
   return report;
 }
 
-async function isAbandoned(path: string): Promise<boolean> {
+/** Milliseconds since the epoch; undefined when it is gone. */
+async function lastWritten(path: string): Promise<number | undefined> {
   try {
-    return Date.now() - (await lstat(path)).mtimeMs > abandonedAfterMs;
+    return (await lstat(path)).mtimeMs;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -6,8 +6,8 @@ import { bytesAt, chunksOf, sampleBytes } from '../conformance/sample-bytes.ts';
 import { refusal } from '../conformance/subject.ts';
 import { createLocalBackend, prepareLocalRoot } from '../local.ts';
 import type { LocalBackend } from '../local.ts';
-import { isSuperuser, makeScratchRoot } from './scratch-root.ts';
-import type { ScratchRoot } from './scratch-root.ts';
+import { isSuperuser, makeScratchRoot } from './testing/scratch-root.ts';
+import type { ScratchRoot } from './testing/scratch-root.ts';
 
 const file = parseBackendPath('/folder/file');
 const bytes = sampleBytes(1000);

@@ -1,13 +1,11 @@
 import { RESERVED_FOLDER } from '@holdfast/bytes/backend-path';
-import { errnoOf, fileSystemError, syncFolder } from '@holdfast/bytes/durable-file';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
-import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
-import { FolderHandle } from './folder-handle.ts';
-import { PathLocks } from './path-locks.ts';
-import { MARKER_PATH, parseMarker } from './volume-marker.ts';
-
-/** The name of the folder for unfinished files, in the reserved area. */
-export const STAGING_FOLDER = 'staging';
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { PathLocks } from '../concurrency/path-locks.ts';
+import { MARKER_PATH, parseMarker } from '../volume/marker.ts';
+import { STAGING_FOLDER } from '../volume/staging-slot.ts';
+import { FolderHandle, openOrMake } from './folder-handle.ts';
 
 /** Checks the bytes of a staged file by the path it has now, against what was computed from its source. */
 export type VerifyStaged = (path: string, expected: { size: number; sha256: string }) => Promise<void>;
@@ -55,19 +53,16 @@ export class Volume {
 
   /** Opens the staging folder of an entered volume; it is made again when somebody removed it. */
   async openStaging(root: FolderHandle): Promise<FolderHandle> {
+    return this.openReserved(root, STAGING_FOLDER);
+  }
+
+  /** Opens a folder of the reserved area of an entered volume; it is made when it is missing. */
+  async openReserved(root: FolderHandle, name: string): Promise<FolderHandle> {
     try {
       await using reserved = await FolderHandle.open(root.child(RESERVED_FOLDER), { noFollow: true });
-      const path = reserved.child(STAGING_FOLDER);
-      return await FolderHandle.open(path, { noFollow: true }).catch(async (error: unknown) => {
-        if (errnoOf(error) !== 'ENOENT') throw error;
-        await mkdir(path, { mode: 0o700 }).catch((problem: unknown) => {
-          if (errnoOf(problem) !== 'EEXIST') throw problem;
-        });
-        await syncFolder(reserved.path);
-        return FolderHandle.open(path, { noFollow: true });
-      });
+      return await openOrMake(reserved, name);
     } catch (error) {
-      throw fileSystemError(error, `Opening the staging folder of ${this.root}`);
+      throw fileSystemError(error, `Opening the folder ${RESERVED_FOLDER}/${name} of ${this.root}`);
     }
   }
 

@@ -1,15 +1,19 @@
 import { isRoot, nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { stageFile, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { stageFile } from '@holdfast/bytes/durable-file';
 import type { PublishTarget, StagedFile } from '@holdfast/bytes/durable-file';
-import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
-import type { BigIntStats } from 'node:fs';
+import { isHoldfastError } from '@holdfast/contract/errors';
 import type { CopyOptions, WriteOptions, WriteResult } from '../backend.ts';
-import { entryOf } from './entry.ts';
+import { requirePublishable, requireWritable } from '../path-rules/publishing.ts';
+import { isAFolder, refuseTempNames } from '../path-rules/refusals.ts';
+import { copyByWriting } from '../path-rules/relocating.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
+import { entryOf, typeOf } from './entry.ts';
 import type { FolderHandle } from './folder-handle.ts';
-import { checkFolders, makeParent, refuseTempNames, statInside } from './jail.ts';
-import { isAFolder, openFile } from './reading.ts';
-import { renderIntent, StagingSlot } from './staging.ts';
+import { renderIntent } from './intents.ts';
+import { checkFolders, makeParent, statInside } from './jail.ts';
+import { openFile } from './reading.ts';
 import type { Volume } from './volume.ts';
 
 const publishAttempts = 4;
@@ -59,22 +63,10 @@ export async function writeFile(
   throwIfCancelled(options.signal, `Writing ${path}`);
   await using root = await volume.enter();
   await checkFolders(root, path);
-  requireWritable(path, await statInside(root, path), options.ifAbsent);
+  const existing = await statInside(root, path);
+  requireWritable(path, existing && typeOf(existing), options.ifAbsent);
   return await withStaged(volume, root, path, source, options, (staged, crossDevice) =>
     volume.locks.hold([path], () => publish(volume, path, staged, crossDevice, options)),
-  );
-}
-
-function requireWritable(
-  path: BackendPath,
-  existing: BigIntStats | null,
-  ifAbsent: boolean | undefined,
-): void {
-  if (existing?.isDirectory() === true) throw isAFolder(path);
-  if (existing === null || ifAbsent !== true) return;
-  throw new HoldfastError(
-    'precondition_failed',
-    `${path} exists already, and the write asked that it does not.`,
   );
 }
 
@@ -89,9 +81,7 @@ async function publish(
     // Entered anew: a volume that was unmounted while the bytes came in must not count as written.
     await using root = await volume.enter();
     const existing = await statInside(root, path);
-    requireWritable(path, existing, options.ifAbsent);
-    await options.precondition?.(existing === null ? null : entryOf(path, existing));
-    throwIfCancelled(options.signal, `Writing ${path}`);
+    await requirePublishable(path, existing && entryOf(path, existing), options);
     try {
       await using parent = await makeParent(root, path);
       const target = { folder: parent.path, name: nameOf(path), ifAbsent: options.ifAbsent, crossDevice };
@@ -112,22 +102,5 @@ export async function copyFile(
   options: CopyOptions,
 ): Promise<WriteResult> {
   await using file = await openFile(volume, from);
-  const { signal } = options;
-  try {
-    return await writeFile(volume, to, file.stream(undefined, signal === undefined ? {} : { signal }), {
-      expectedSize: file.entry.size,
-      ...(options.expectedSha256 === undefined ? {} : { expectedSha256: options.expectedSha256 }),
-      ifAbsent: options.overwrite !== true,
-      ...(signal === undefined ? {} : { signal }),
-    });
-  } catch (error) {
-    if (!isHoldfastError(error, 'precondition_failed')) throw error;
-    throw new HoldfastError(
-      'already_exists',
-      `${to} exists already. Ask to overwrite it, or choose another name.`,
-      {
-        cause: error,
-      },
-    );
-  }
+  return await copyByWriting(file, to, options, (source, write) => writeFile(volume, to, source, write));
 }

@@ -1,11 +1,11 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled, unlessCancelled } from '@holdfast/bytes/cancellation';
 import { hostname } from 'node:os';
 import type { Capabilities, StorageBackend } from '../backend.ts';
 import type { NfsSettings } from './config.ts';
 import { Connector } from './connector.ts';
 import { nfsError } from './failure.ts';
 import type { RpcCredential } from './rpc/message.ts';
-import { unlessCancelled } from './tree/cancelling.ts';
+import { shareContents } from './tree/contents/content-area.ts';
 import { entryOf } from './tree/entry.ts';
 import { countFolder, listFolder } from './tree/listing.ts';
 import { makeFolder } from './tree/making-folders.ts';
@@ -67,6 +67,7 @@ export function createDirectBackend(
   options: { volumeId: string; ownerId: string; timeLimitMs: number },
 ): NfsBackend {
   const share = new Share(connectorOf(settings, options), options);
+  const contents = shareContents(share);
   return {
     type: 'nfs',
     capabilities: directCapabilities,
@@ -97,7 +98,11 @@ export function createDirectBackend(
       });
     },
     countChildren: (path) => countFolder(share, path),
+    contents,
     sweep: () => sweepStaging(share),
-    [Symbol.asyncDispose]: () => share.connector[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await contents[Symbol.asyncDispose]();
+      await share.connector[Symbol.asyncDispose]();
+    },
   };
 }

@@ -51,6 +51,8 @@ export interface NfsFile extends AsyncDisposable {
   /** Makes what was written durable. @returns the verifier of the server's present life */
   commit(): Promise<string>;
   attributes(): Promise<NfsAttributes>;
+  /** Sets the size in bytes, and the time of the last change to the server's clock; durable when it resolves. */
+  resize(size: number): Promise<void>;
 }
 
 /** Bytes of a READ's answer besides the file's. */
@@ -78,6 +80,8 @@ export interface NfsFileSystem extends AsyncDisposable {
   readFolder(handle: Buffer): AsyncIterable<NfsFolderEntry[]>;
   /** Opens a file for reading. */
   open(handle: Buffer): Promise<NfsFile>;
+  /** Opens a file for writing and reading. */
+  openToWrite(handle: Buffer): Promise<NfsFile>;
   /** Makes a file that must not exist, and opens it for writing and reading. */
   create(folder: Buffer, name: string): Promise<NfsFile>;
   makeFolder(folder: Buffer, name: string): Promise<NfsNode>;

@@ -1,11 +1,12 @@
-import { isRoot, nameOf, parentOf } from '@holdfast/bytes/backend-path';
+import { isRoot, parentOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { StorageEntry } from '../backend.ts';
-import { PathLocks } from '../local/path-locks.ts';
-import { parseMarker } from '../local/volume-marker.ts';
+import { PathLocks } from '../concurrency/path-locks.ts';
+import { isAFileInTheWay } from '../path-rules/refusals.ts';
+import { parseMarker } from '../volume/marker.ts';
 import type { CallOptions, Connection } from './connection.ts';
-import { fileEntry } from './entry.ts';
+import { fileEntry, folderEntry } from './entry.ts';
 import { S3Failure, s3Error } from './failure.ts';
 import { hasKeys } from './key-pages.ts';
 import { Keys } from './keys.ts';
@@ -138,7 +139,7 @@ export class Bucket {
     ]);
     const inTheWay = folders.find((_, index) => files[index] !== undefined);
     if (inTheWay === undefined) return found;
-    throw new HoldfastError('not_a_directory', `${inTheWay} is a file, so nothing can be put inside it.`);
+    throw isAFileInTheWay(inTheWay);
   }
 
   /** The error for a read that found nothing: nothing there, or not our bucket? */
@@ -148,27 +149,8 @@ export class Bucket {
   }
 }
 
-/** The entry of what a write would replace. */
-export function entryOrNull(path: BackendPath, object: StoredObject | undefined): StorageEntry | null {
-  return object === undefined ? null : fileEntry(path, object);
-}
-
-/** The error for a folder where a file is needed. */
-export function isAFolder(path: BackendPath): HoldfastError {
-  const text = isRoot(path) ? 'The root of the backend is a folder' : `${path} is a folder`;
-  return new HoldfastError('is_a_directory', `${text}, and this needs a file.`);
-}
-
-/** The error for a path that is taken. */
-export function alreadyThere(path: BackendPath): HoldfastError {
-  const text = `${path} exists already. Ask to overwrite it, or choose another name than ${nameOf(path)}.`;
-  return new HoldfastError('already_exists', text);
-}
-
-/** @throws HoldfastError `invalid_path` for the root where something below it is needed */
-export function refuseRoot(path: BackendPath, verb: string): void {
-  if (!isRoot(path)) return;
-  throw new HoldfastError('invalid_path', `The root of a backend cannot be ${verb}.`, {
-    errors: [{ field: 'path', message: `the root cannot be ${verb}` }],
-  });
+/** The entry of what a write would replace; where a file and keys below it have one name, the file counts. */
+export function entryOrNull(path: BackendPath, { object, isFolder }: Found): StorageEntry | null {
+  if (object !== undefined) return fileEntry(path, object);
+  return isFolder ? folderEntry(path) : null;
 }

@@ -1,9 +1,12 @@
-import type { CallOptions, Connection } from './connection.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
+import type { Bucket } from './bucket.ts';
+import type { CallOptions } from './connection.ts';
 import { S3Failure } from './failure.ts';
 import { headObject, unlessUnsupported } from './objects.ts';
 import type { StoredObject } from './objects.ts';
+import { RecordedUpload } from './recorded-upload.ts';
 import { runBounded } from './run-bounded.ts';
-import { abortUpload, completeUpload, copyPart, createUpload } from './uploads.ts';
+import { copyPart } from './uploads.ts';
 
 /** Bytes of the largest object that one CopyObject copies (Amazon S3 API, CopyObject). */
 const MAX_SINGLE_COPY = 5 * 1024 ** 3;
@@ -34,23 +37,23 @@ function copySourceOf(bucket: string, key: string): string {
  * @throws S3Failure with `isPrecondition` when the source is another version by now
  */
 export async function copyObject(
-  connection: Connection,
+  bucket: Bucket,
   copy: ObjectCopy,
   options: CallOptions,
   landed: () => Promise<true | undefined>,
 ): Promise<void> {
   if (copy.source.size > (copy.singleLimit ?? MAX_SINGLE_COPY)) {
-    await copyByParts(connection, copy, options, landed);
+    await copyByParts(bucket, copy, options, landed);
     return;
   }
   const send = async (withCondition: boolean): Promise<true> =>
-    connection.call<true>(
+    bucket.connection.call<true>(
       options,
-      async ({ client, library, bucket }, abortSignal) => {
+      async ({ client, library, bucket: Bucket }, abortSignal) => {
         const command = new library.CopyObjectCommand({
-          Bucket: bucket,
+          Bucket,
           Key: copy.to,
-          CopySource: copySourceOf(bucket, copy.from),
+          CopySource: copySourceOf(Bucket, copy.from),
           CopySourceIfMatch: `"${copy.source.etag}"`,
           MetadataDirective: 'REPLACE',
           Metadata: copy.metadata,
@@ -62,59 +65,88 @@ export async function copyObject(
       },
       landed,
     );
-  await unlessUnsupported(send, copy.ifAbsent);
+  try {
+    await unlessUnsupported(send, copy.ifAbsent);
+  } catch (error) {
+    if (!(await isBlindRefusal(bucket, copy, error, options))) throw error;
+    // By parts, the version can be looked at before the copy appears.
+    await copyByParts(bucket, copy, options, landed);
+  }
+}
+
+/**
+ * Whether a server refused a copy for another version than the one that is there. OpenStack Swift compares the condition
+ * of a copy with an ETag of its own when the source was uploaded by parts, and so refuses every such copy.
+ */
+async function isBlindRefusal(
+  bucket: Bucket,
+  copy: ObjectCopy,
+  error: unknown,
+  options: CallOptions,
+): Promise<boolean> {
+  if (!(error instanceof S3Failure) || !error.isPrecondition) return false;
+  if (!(await isSource(bucket, copy, options))) return false;
+  return !copy.ifAbsent || (await headObject(bucket.connection, copy.to, options)) === undefined;
+}
+
+/** Whether the source of a copy is still the version that is to be copied. */
+async function isSource(
+  bucket: Bucket,
+  { from, source }: ObjectCopy,
+  options: CallOptions,
+): Promise<boolean> {
+  const now = await headObject(bucket.connection, from, options);
+  return now?.etag === source.etag && now.lastModified.getTime() === source.lastModified.getTime();
 }
 
 async function copyByParts(
-  connection: Connection,
+  bucket: Bucket,
   copy: ObjectCopy,
   options: CallOptions,
   landed: () => Promise<true | undefined>,
 ): Promise<void> {
   const { source, from, to } = copy;
-  const upload = await createUpload(connection, to, copy.metadata, source.headers, options);
+  using slot = new StagingSlot(bucket.ownerId);
+  const recordName = slot.intentName;
+  const { metadata } = copy;
+  const begin = { bucket, key: to, metadata, headers: source.headers, recordName };
+  const upload = await RecordedUpload.begin(begin, options);
   try {
     const partBytes = Math.min(copyPartBytes, copy.singleLimit ?? copyPartBytes);
     const starts = Array.from(
       { length: Math.ceil(source.size / partBytes) },
       (_, index) => index * partBytes,
     );
-    const copySource = copySourceOf(connection.place.bucket, from);
+    const copySource = copySourceOf(bucket.connection.place.bucket, from);
     const parts = await runBounded(starts, parallelParts, async (start) => {
       const end = Math.min(start + partBytes, source.size);
-      const part = { copySource, etag: source.etag, start, end };
-      return copyPart(connection, upload, 1 + start / partBytes, part, options);
+      const number = 1 + start / partBytes;
+      try {
+        const part = { copySource, etag: source.etag, start, end };
+        return await copyPart(bucket.connection, upload.handle, number, part, options);
+      } catch (error) {
+        if (!(await isBlindRefusal(bucket, { ...copy, ifAbsent: false }, error, options))) throw error;
+        return copyPart(
+          bucket.connection,
+          upload.handle,
+          number,
+          { copySource, etag: undefined, start, end },
+          options,
+        );
+      }
     });
-    // Ceph's gateway ignores the condition on the copy of a part, so that the version is looked at once more.
-    if ((await headObject(connection, from, options))?.etag !== source.etag) {
+    // Ceph's gateway ignores the condition on the copy of a part, and Swift's was left out, so that the version is
+    // looked at once more.
+    if (!(await isSource(bucket, copy, options))) {
       throw new S3Failure({
         code: 'PreconditionFailed',
         message: 'the source is another version',
         status: 412,
       });
     }
-    await completeUpload(connection, upload, parts, copy.ifAbsent, options, landed);
+    await upload.join(parts, copy.ifAbsent, options, landed);
   } catch (error) {
-    // The first error counts.
-    await abortUpload(connection, upload, { doing: options.doing }).catch((problem: unknown) => {
-      connection.logger?.warn({ key: to, err: problem }, 'an upload for a copy could not be aborted');
-    });
+    await upload.giveUp(options.doing, error);
     throw error;
   }
 }
-
-/** Whether the object behind a key came of the write with this id. */
-export async function isFromWrite(
-  connection: Connection,
-  key: string,
-  writeId: string,
-  options: CallOptions,
-): Promise<true | undefined> {
-  const object = await headObject(connection, key, options);
-  return object?.metadata[WRITE_ID] === writeId ? true : undefined;
-}
-
-/** Metadata: which write made an object, to tell after a lost answer. */
-export const WRITE_ID = 'holdfast-write';
-/** Metadata: the SHA-256 of the object's bytes, lower-case hex. */
-export const SHA256 = 'holdfast-sha256';

@@ -1,27 +1,23 @@
 import { isRoot } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { randomUUID } from 'node:crypto';
 import type { CopyOptions, StorageEntry, WriteResult } from '../backend.ts';
-import { alreadyThere, isAFolder } from './bucket.ts';
+import { isAFolder } from '../path-rules/refusals.ts';
+import { pathTaken, requireDestination } from '../path-rules/relocating.ts';
+import { entryOrNull } from './bucket.ts';
 import type { Bucket, Found } from './bucket.ts';
 import type { CallOptions } from './connection.ts';
-import { copyObject, isFromWrite, SHA256, WRITE_ID } from './copying-objects.ts';
+import { copyObject } from './copying-objects.ts';
 import { fileEntry } from './entry.ts';
 import { S3Failure } from './failure.ts';
+import { isFromWrite, SHA256, WRITE_ID } from './object-metadata.ts';
 import { headObject } from './objects.ts';
 import type { StoredObject } from './objects.ts';
 import type { S3File } from './open-file.ts';
 import { openFile } from './reading.ts';
-
-/** @throws HoldfastError `already_exists`, `is_a_directory` where a file is to go */
-export function requireFreeForFile(to: BackendPath, found: Found, overwrite: boolean | undefined): void {
-  if (found.object === undefined && !found.isFolder) return;
-  if (overwrite !== true) throw alreadyThere(to);
-  if (found.object === undefined) throw isAFolder(to);
-}
 
 export interface FileCopy {
   from: BackendPath;
@@ -52,12 +48,12 @@ export async function copyOnServer(bucket: Bucket, copy: FileCopy, call: CallOpt
   const limit = copy.singleLimit === undefined ? {} : { singleLimit: copy.singleLimit };
   const objects = { from: keys.ofFile(from), source, to: key, metadata, ifAbsent: !overwrite, ...limit };
   try {
-    await copyObject(connection, objects, call, () => isFromWrite(connection, key, writeId, call));
+    await copyObject(bucket, objects, call, () => isFromWrite(connection, key, writeId, call));
   } catch (error) {
     if (!(error instanceof S3Failure) || !error.isPrecondition) throw error;
     // The condition was about the source, or about the target: a look tells which.
     const now = await bucket.objectAt(from, call);
-    if (!overwrite && now?.etag === source.etag) throw alreadyThere(to);
+    if (!overwrite && now?.etag === source.etag) throw pathTaken(to);
     const text = `${from} was changed while it was copied. Nothing was changed at ${to}; try again.`;
     throw new HoldfastError('conflict', text, { retryable: true, cause: error });
   }
@@ -82,9 +78,11 @@ export async function copyFile(
   const overwrite = options.overwrite === true;
   const doing = `Copying ${from} to ${to}`;
   const call = { doing, signal, patience: 'long' } as const;
+  const requireFree = (found: Found): void =>
+    requireDestination({ path: from, type: 'file' }, to, entryOrNull(to, found)?.type ?? null, overwrite);
   await using file = await openFile(bucket, undefined, from, signal);
   return await bucket.run(doing, 'write', signal, async () => {
-    requireFreeForFile(to, await bucket.findForWriting(to, call), overwrite);
+    requireFree(await bucket.findForWriting(to, call));
     const sha256 = await digestOf(file, signal);
     if (options.expectedSha256 !== undefined && options.expectedSha256 !== sha256) {
       const text = `${from} was expected to have SHA-256 ${options.expectedSha256}, but its bytes have ${sha256}.`;
@@ -92,7 +90,7 @@ export async function copyFile(
     }
     return bucket.locks.hold([to], async () => {
       const found = await bucket.findForWriting(to, call);
-      requireFreeForFile(to, found, overwrite);
+      requireFree(found);
       throwIfCancelled(signal, doing);
       const entry = await copyOnServer(bucket, { from, source: file.object, to, sha256, overwrite }, call);
       return { entry, sha256, replaced: found.object !== undefined };

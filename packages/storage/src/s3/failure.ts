@@ -1,4 +1,5 @@
-import { errnoOf, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { errnoOf } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 
 /** Codes of S3 for a request that was damaged on its way: the same request can succeed. */
@@ -135,7 +136,10 @@ export function s3Error(
     case 'InvalidClientTokenId':
       return unavailable('The server does not know the access key. Look at config.access_key_id.', false);
     case 'SignatureDoesNotMatch':
-      return unavailable('The server refuses the signature. Look at config.secret_access_key.', false);
+      return unavailable(
+        'The server refuses the signature. Look at config.secret_access_key, and at config.access_key_id.',
+        false,
+      );
     case 'RequestTimeTooSkewed':
       return unavailable('The clocks of this machine and the server differ too much. Set them right.', true);
     case 'PermanentRedirect':

@@ -1,6 +1,7 @@
 import { isRoot, RESERVED_FOLDER } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { HoldfastError } from '@holdfast/contract/errors';
+import { STAGING_FOLDER } from '../volume/staging-slot.ts';
 
 /** Bytes of a key in UTF-8 that S3 allows (Amazon S3 User Guide, "Object key naming guidelines"). */
 const MAX_KEY_BYTES = 1024;
@@ -10,12 +11,18 @@ export class Keys {
   readonly prefix: string;
   /** Where unfinished uploads and records of them are. */
   readonly staging: string;
+  /** Where uploads stand that are not verified as a whole. */
+  readonly uploads: string;
+  /** Where contents are, by their SHA-256. */
+  readonly vault: string;
   readonly marker: string;
 
   /** @param prefix empty, or with a slash at its end */
   constructor(prefix: string) {
     this.prefix = prefix;
-    this.staging = `${prefix}${RESERVED_FOLDER}/staging/`;
+    this.staging = `${prefix}${RESERVED_FOLDER}/${STAGING_FOLDER}/`;
+    this.uploads = `${prefix}${RESERVED_FOLDER}/uploads/`;
+    this.vault = `${prefix}${RESERVED_FOLDER}/vault/`;
     this.marker = `${prefix}${RESERVED_FOLDER}/volume.json`;
   }
 

@@ -7,10 +7,11 @@ import {
   segmentProblem,
 } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { ListOptions, ListPage, StorageEntry } from '../backend.ts';
-import { decodeCursor, encodeCursor } from '../local/list-cursor.ts';
+import { encodeCursor } from '../listing/cursor.ts';
+import { parsePageRequest } from '../listing/page-request.ts';
 import type { Bucket } from './bucket.ts';
 import type { CallOptions } from './connection.ts';
 import { fileEntry, folderEntry } from './entry.ts';
@@ -18,8 +19,6 @@ import { listKeys } from './key-pages.ts';
 import { listInOrder } from './list-order.ts';
 import type { Listed, NameSource } from './list-order.ts';
 
-const defaultLimit = 100;
-const maxLimit = 1000;
 /** Keys that are asked for at least: a page costs the same for one as for some. */
 const leastKeys = 100;
 
@@ -31,8 +30,7 @@ const leastKeys = 100;
  *   `wrong_volume`, `cancelled`
  */
 export async function listFolder(bucket: Bucket, path: BackendPath, options: ListOptions): Promise<ListPage> {
-  const limit = parseLimit(options.limit);
-  const after = options.cursor === undefined ? undefined : decodeCursor(options.cursor, path);
+  const { limit, after } = parsePageRequest(path, options);
   const doing = `Listing ${path}`;
   throwIfCancelled(options.signal, doing);
   return bucket.run(doing, 'read', options.signal, async () => {
@@ -63,15 +61,6 @@ export async function listFolder(bucket: Bucket, path: BackendPath, options: Lis
 async function requireFolder(bucket: Bucket, path: BackendPath, call: CallOptions): Promise<void> {
   if ((await bucket.objectAt(path, call)) === undefined) throw await bucket.notFound(path, call);
   throw new HoldfastError('not_a_directory', `${path} is a file, not a folder, so it has nothing to list.`);
-}
-
-function parseLimit(limit = defaultLimit): number {
-  if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit;
-  throw new HoldfastError(
-    'validation_failed',
-    `A page of a listing has 1 to ${maxLimit} entries, not ${limit}.`,
-    { errors: [{ field: 'limit', message: `it must be a whole number from 1 to ${maxLimit}` }] },
-  );
 }
 
 function entryOf(folder: BackendPath, { name, object }: Listed): StorageEntry {

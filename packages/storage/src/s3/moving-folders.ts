@@ -1,7 +1,8 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { StorageEntry } from '../backend.ts';
-import { alreadyThere } from './bucket.ts';
+import { destinationNotEmpty, requireDestination } from '../path-rules/relocating.ts';
+import { entryOrNull } from './bucket.ts';
 import type { Bucket, Found } from './bucket.ts';
 import type { CallOptions } from './connection.ts';
 import { copyObject } from './copying-objects.ts';
@@ -44,7 +45,7 @@ export async function moveFolder(
       const { metadata } = source;
       const landed = async (): Promise<true | undefined> =>
         (await headObject(connection, copy, call))?.size === source.size ? true : undefined;
-      await copyObject(connection, { from: key, source, to: copy, metadata, ifAbsent: false }, call, landed);
+      await copyObject(bucket, { from: key, source, to: copy, metadata, ifAbsent: false }, call, landed);
     });
   } catch (error) {
     await bucket.cleanUp(`The copies below ${to} of a move that failed`, error, (patience) =>
@@ -69,19 +70,13 @@ async function requireFree(
   overwrite: boolean,
   call: CallOptions,
 ): Promise<void> {
-  if (target.object === undefined && !target.isFolder) return;
-  if (!overwrite) throw alreadyThere(to);
-  if (target.object !== undefined) {
-    throw new HoldfastError(
-      'not_a_directory',
-      `${to} is a file, so the folder ${from} cannot take its place.`,
-    );
-  }
-  if (from === to) return;
+  const existing = entryOrNull(to, target);
+  requireDestination({ path: from, type: 'directory' }, to, existing?.type ?? null, overwrite);
+  if (existing === null || from === to) return;
   const own = bucket.keys.ofFolder(to);
   const { items } = await listKeys(bucket.connection, { prefix: own, limit: 2 }, call);
   if (items.every(({ key }) => key === own)) return;
-  throw new HoldfastError('not_empty', `The folder ${to} is not empty, so ${from} cannot take its place.`);
+  throw destinationNotEmpty(from, to);
 }
 
 /** The keys of a folder with their versions. */

@@ -1,12 +1,13 @@
-import { isWithin } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { MoveOptions, StorageEntry } from '../backend.ts';
-import { refuseRoot } from './bucket.ts';
+import { refuseRoot } from '../path-rules/refusals.ts';
+import { refuseIntoItself, requireDestination } from '../path-rules/relocating.ts';
+import { entryOrNull } from './bucket.ts';
 import type { Bucket, Found } from './bucket.ts';
 import type { CallOptions } from './connection.ts';
-import { copyOnServer, requireFreeForFile } from './copying.ts';
+import { copyOnServer } from './copying.ts';
 import { fileEntry } from './entry.ts';
 import { moveFolder } from './moving-folders.ts';
 import { deleteObject } from './objects.ts';
@@ -38,22 +39,15 @@ export async function moveEntry(
           throw error;
         }),
       ]);
-      if (source.object === undefined && !source.isFolder) {
-        throw new HoldfastError('file_not_found', `There is no ${from} to move.`);
-      }
-      if (from !== to && source.object === undefined && isWithin(to, from)) throw intoItself(from, to);
+      const moved = entryOrNull(from, source);
+      if (moved === null) throw new HoldfastError('file_not_found', `There is no ${from} to move.`);
+      refuseIntoItself(moved, to);
       if (target instanceof HoldfastError) throw target;
       return source.object === undefined
         ? moveFolder(bucket, from, to, target, options.overwrite === true, call)
         : moveFile(bucket, { from, to, source: source.object, target }, options.overwrite === true, call);
     }),
   );
-}
-
-function intoItself(from: BackendPath, to: BackendPath): HoldfastError {
-  return new HoldfastError('invalid_path', `${from} cannot be moved into itself (to ${to}).`, {
-    errors: [{ field: 'destination_path', message: 'it lies inside the folder that is to be moved' }],
-  });
 }
 
 async function moveFile(
@@ -63,7 +57,7 @@ async function moveFile(
   call: CallOptions,
 ): Promise<StorageEntry> {
   const { from, to, source, target } = move;
-  requireFreeForFile(to, target, overwrite);
+  requireDestination({ path: from, type: 'file' }, to, entryOrNull(to, target)?.type ?? null, overwrite);
   if (from === to) return fileEntry(to, source);
   const entry = await copyOnServer(bucket, { from, source, to, overwrite }, call);
   const now = await bucket.objectAt(from, call);

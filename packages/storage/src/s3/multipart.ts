@@ -1,12 +1,13 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { HoldfastError } from '@holdfast/contract/errors';
 import type { Bucket } from './bucket.ts';
-import { s3Error } from './failure.ts';
+import { S3Failure, s3Error } from './failure.ts';
 import type { PartBuffers } from './part-buffers.ts';
+import type { GatheredPart, PartGatherer } from './part-gatherer.ts';
 import type { PartPlan } from './part-plan.ts';
-import type { GatheredPart, SourceReader } from './source-reader.ts';
-import { removeRecord, writeRecord } from './upload-record.ts';
-import { abortUpload, completeUpload, createUpload, uploadPart } from './uploads.ts';
-import type { StoredPart, UploadHandle } from './uploads.ts';
+import { RecordedUpload } from './recorded-upload.ts';
+import { uploadPart } from './uploads.ts';
+import type { StoredPart } from './uploads.ts';
 
 export interface MultipartOptions {
   bucket: Bucket;
@@ -24,15 +25,15 @@ export interface MultipartOptions {
 /** A multipart upload under way: several parts in flight, each from a buffer of its own. */
 export class MultipartUpload {
   readonly #options: MultipartOptions;
-  readonly #handle: UploadHandle;
+  readonly #upload: RecordedUpload;
   readonly #buffers: PartBuffers;
   readonly #parts: StoredPart[] = [];
   readonly #pending = new Set<Promise<void>>();
   #lastNumber = 0;
 
-  private constructor(options: MultipartOptions, handle: UploadHandle, buffers: PartBuffers) {
+  private constructor(options: MultipartOptions, upload: RecordedUpload, buffers: PartBuffers) {
     this.#options = options;
-    this.#handle = handle;
+    this.#upload = upload;
     this.#buffers = buffers;
   }
 
@@ -40,15 +41,8 @@ export class MultipartUpload {
   static async begin(options: MultipartOptions, buffers: PartBuffers): Promise<MultipartUpload> {
     const { bucket, key, metadata, recordName, doing, signal } = options;
     const call = { doing, signal, patience: 'long' } as const;
-    const handle = await createUpload(bucket.connection, key, metadata, {}, call);
-    const upload = new MultipartUpload(options, handle, buffers);
-    try {
-      await writeRecord(bucket, recordName, handle, call);
-      return upload;
-    } catch (error) {
-      await upload.abort(error);
-      throw error;
-    }
+    const upload = await RecordedUpload.begin({ bucket, key, metadata, headers: {}, recordName }, call);
+    return new MultipartUpload(options, upload, buffers);
   }
 
   /**
@@ -58,17 +52,17 @@ export class MultipartUpload {
   async sendAll(
     first: GatheredPart,
     buffer: Buffer | undefined,
-    reader: SourceReader,
+    source: PartGatherer,
     check: (bytes: number) => void,
   ): Promise<void> {
     const { plan, signal, doing } = this.#options;
     this.#send(first, buffer);
-    while (await reader.hasMore()) {
+    while (await source.hasMore()) {
       const next = this.#lastNumber + 1;
       const memory = await this.#buffers.take(plan.partBytes(next), plan.buffers(next));
       let part: GatheredPart;
       try {
-        part = await reader.fill(memory, check);
+        part = await source.fill(memory, check);
       } catch (error) {
         this.#buffers.give(memory);
         throw error;
@@ -82,12 +76,13 @@ export class MultipartUpload {
   #send(part: GatheredPart, buffer: Buffer | undefined): void {
     const { bucket, doing, signal, stop } = this.#options;
     this.#lastNumber += 1;
+    const number = this.#lastNumber;
     const call = { doing, signal, patience: 'long' } as const;
-    const sending = uploadPart(bucket.connection, this.#handle, this.#lastNumber, part, call)
+    const sending = uploadPart(bucket.connection, this.#upload.handle, number, part, call)
       .then((stored) => void this.#parts.push(stored))
       .catch((error: unknown) => {
         // Once stopped, the others fail of that alone.
-        if (!signal.aborted) stop.abort(s3Error(error, doing, 'write'));
+        if (!signal.aborted) stop.abort(partError(error, doing, number));
       })
       .finally(() => {
         this.#pending.delete(sending);
@@ -101,24 +96,30 @@ export class MultipartUpload {
    * @param landed tells whether an earlier try took effect
    */
   async complete(ifAbsent: boolean, landed: () => Promise<true | undefined>): Promise<void> {
-    const { bucket, recordName, doing, signal } = this.#options;
+    const { doing, signal } = this.#options;
     const parts = this.#parts.toSorted((a, b) => a.partNumber - b.partNumber);
     const call = { doing, signal, patience: 'long' } as const;
-    await completeUpload(bucket.connection, this.#handle, parts, ifAbsent, call, landed);
-    await bucket.cleanUp(`The record ${recordName} of a finished upload`, undefined, (patience) =>
-      removeRecord(bucket, recordName, { doing, patience }),
-    );
+    await this.#upload.join(parts, ifAbsent, call, landed);
   }
 
   /** Gives the upload up and has the server forget its parts. Never throws. */
   async abort(cause: unknown): Promise<void> {
-    const { bucket, recordName, doing, stop } = this.#options;
+    const { doing, stop } = this.#options;
     stop.abort(cause);
     // A part that arrives after the abort would stay for good.
     await Promise.all(this.#pending);
-    await bucket.cleanUp(`The upload of ${this.#handle.key} that failed`, cause, async (patience) => {
-      await abortUpload(bucket.connection, this.#handle, { doing, patience });
-      await removeRecord(bucket, recordName, { doing, patience });
-    });
+    await this.#upload.giveUp(doing, cause);
   }
+}
+
+/** The error for a part that was refused: some servers take fewer parts than others. */
+export function partError(error: unknown, doing: string, number: number): HoldfastError {
+  // Nothing but its number tells a part from those before it.
+  if (number === 1 || !(error instanceof S3Failure) || error.code !== 'InvalidArgument') {
+    return s3Error(error, doing, 'write');
+  }
+  const text =
+    `${doing} failed: the server takes fewer than ${number} parts of a file, so this one is too large for it. ` +
+    'Have its limit raised (OpenStack Swift: max_upload_part_num).';
+  return new HoldfastError('too_large', text, { cause: error });
 }

@@ -1,8 +1,10 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import type { BackendPath } from '@holdfast/bytes/backend-path';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { ByteRange, OpenFile, StorageEntry } from '../backend.ts';
+import { openedRange } from '../path-rules/opened-range.ts';
 import type { Bucket } from './bucket.ts';
 import type { Cdn } from './cdn.ts';
 import { fileEntry } from './entry.ts';
@@ -20,12 +22,18 @@ export class S3File implements OpenFile {
   readonly object: StoredObject;
   readonly #closing = new AbortController();
 
-  constructor(bucket: Bucket, cdn: Cdn | undefined, entry: Pick<StorageEntry, 'path'>, object: StoredObject) {
+  /** @param place how it is called in errors and entries, and its key in the bucket */
+  constructor(
+    bucket: Bucket,
+    cdn: Cdn | undefined,
+    place: { path: BackendPath; key: string },
+    object: StoredObject,
+  ) {
     this.#bucket = bucket;
     this.#cdn = cdn;
-    this.#key = bucket.keys.ofFile(entry.path);
+    this.#key = place.key;
     this.object = object;
-    this.entry = fileEntry(entry.path, object);
+    this.entry = fileEntry(place.path, object);
   }
 
   /**
@@ -34,12 +42,7 @@ export class S3File implements OpenFile {
    * @throws HoldfastError `range_not_satisfiable`; while reading `conflict` when the file is another one by now
    */
   stream(range?: ByteRange, options: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
-    const { start, end } = range ?? { start: 0, end: this.entry.size };
-    const isWithin = start >= 0 && start <= end && end <= this.entry.size;
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || !isWithin) {
-      const text = `Bytes ${start} to ${end} of ${this.entry.path} were asked for, but it has ${this.entry.size}.`;
-      throw new HoldfastError('range_not_satisfiable', text);
-    }
+    const { start, end } = openedRange(this.entry, range);
     return this.#read(start, end, options.signal);
   }
 

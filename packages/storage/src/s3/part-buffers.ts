@@ -1,12 +1,14 @@
 import { BufferPool } from '@holdfast/bytes/buffer-pool';
 import { PART_BYTES } from './part-plan.ts';
 
-/** Shared by all uploads; larger parts than the usual ones are rare and have memory of their own. */
+/** Shared by all uploads; larger parts than the usual ones are rare, and their memory stays with their upload. */
 const usualBuffers = new BufferPool({ bufferBytes: PART_BYTES, maxIdle: 4 });
 
 /** The buffers of one upload: as many as it may have at a time, and a caller waits for the next one. */
 export class PartBuffers {
   readonly #waiting: (() => void)[] = [];
+  /** Of parts larger than the usual ones. */
+  readonly #idle: Buffer[] = [];
   #inUse = 0;
 
   /** @param limit buffers in use from now on, this one included */
@@ -17,7 +19,12 @@ export class PartBuffers {
       await promise;
     }
     this.#inUse += 1;
-    return bytes === PART_BYTES ? usualBuffers.take() : Buffer.allocUnsafeSlow(bytes);
+    if (bytes === PART_BYTES) return usualBuffers.take();
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      // Memory of parts that have become too small is let go.
+      if (idle.byteLength === bytes) return idle;
+    }
+    return Buffer.allocUnsafeSlow(bytes);
   }
 
   /** Counts memory that did not come from here as one of the buffers in use. */
@@ -29,6 +36,7 @@ export class PartBuffers {
   give(buffer: Buffer | undefined): void {
     this.#inUse -= 1;
     if (buffer?.byteLength === PART_BYTES) usualBuffers.give(buffer);
+    else if (buffer !== undefined) this.#idle.push(buffer);
     this.#waiting.shift()?.();
   }
 }

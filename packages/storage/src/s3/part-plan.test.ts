@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { refusal } from '../conformance/subject.ts';
-import { MAX_OBJECT_BYTES, MAX_PARTS, PART_BYTES, PartPlan } from './part-plan.ts';
+import { MAX_OBJECT_BYTES, MAX_PARTS, PART_BYTES, PartPlan, SAFE_PARTS } from './part-plan.ts';
 
 const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
 
 describe('PartPlan', () => {
   it('lets 10,000 parts suffice for any size that S3 takes, with no part under 5 MiB', () => {
@@ -17,9 +18,19 @@ describe('PartPlan', () => {
     );
   });
 
-  it('uses 8 MiB up to 78 GiB, and four buffers', () => {
-    const plan = new PartPlan(78 * 1024 ** 3);
+  it('uses 8 MiB up to 7.8 GiB, and four buffers', () => {
+    const plan = new PartPlan(7.8 * GIB);
     expect([plan.partBytes(1), plan.buffers(1)]).toEqual([PART_BYTES, 4]);
+  });
+
+  it('lets the 1000 parts of a careful server suffice up to 31 GiB, in 128 MiB of buffers', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 31 * GIB }), (size) => {
+        const plan = new PartPlan(size);
+        expect(Math.ceil(size / plan.partBytes(1))).toBeLessThanOrEqual(SAFE_PARTS);
+        expect(plan.partBytes(1) * plan.buffers(1)).toBeLessThanOrEqual(128 * MIB);
+      }),
+    );
   });
 
   it('lets parts of a file of unknown size grow, up to some 880 GiB in all', () => {

@@ -1,4 +1,4 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**

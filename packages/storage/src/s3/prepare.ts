@@ -1,8 +1,8 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { sha256Hex } from '@holdfast/bytes/sha256';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { randomUUID } from 'node:crypto';
-import { parseMarker, renderMarker } from '../local/volume-marker.ts';
+import { parseMarker, renderMarker } from '../volume/marker.ts';
 import { connect, resolve } from './checks.ts';
 import { configProblem, parseS3Config } from './config.ts';
 import type { S3Config } from './config.ts';
@@ -19,7 +19,8 @@ const problems: Record<string, readonly [field: keyof S3Config, message: string]
   InvalidBucketName: ['bucket', 'the server does not take it as the name of a bucket'],
   InvalidAccessKeyId: ['access_key_id', 'the server does not know it'],
   InvalidClientTokenId: ['access_key_id', 'the server does not know it'],
-  SignatureDoesNotMatch: ['secret_access_key', 'the server refuses it'],
+  // Some servers, as Swift, say the same of a key that they do not know.
+  SignatureDoesNotMatch: ['secret_access_key', 'the server refuses it; look at access_key_id, too'],
   PermanentRedirect: ['region', 'the bucket is in another region'],
   AuthorizationHeaderMalformed: ['region', 'the bucket is in another region'],
   IllegalLocationConstraintException: ['region', 'the bucket is in another region'],

@@ -1,10 +1,10 @@
 import { ROOT } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
 import { sha256Hex } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { randomBytes } from 'node:crypto';
 import type { ProbeCheck, ProbeReport } from '../backend.ts';
-import { StagingSlot } from '../local/staging.ts';
+import { CheckList } from '../probing/check-list.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
 import type { Bucket } from './bucket.ts';
 import type { Cdn } from './cdn.ts';
 import { authenticate, connect, requireBucket, resolve } from './checks.ts';
@@ -20,22 +20,9 @@ export async function probeBucket(
   cdn: Cdn | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ProbeReport> {
-  const started = performance.now();
-  const checks: ProbeCheck[] = [];
-  const attempt: Attempt = async (name, passed, run) => {
-    if (checks.some((check) => !check.ok)) {
-      checks.push({ name, ok: false, message: 'Not tried, because an earlier check failed.' });
-      return;
-    }
-    const doing = `The check "${name}"`;
-    try {
-      throwIfCancelled(signal, doing);
-      await run({ doing, signal, patience: 'none' });
-      checks.push({ name, ok: true, message: passed });
-    } catch (error) {
-      checks.push({ name, ok: false, message: messageOf(error, doing) });
-    }
-  };
+  const list = new CheckList(signal, { describe: messageOf });
+  const attempt: Attempt = (name, passed, run) =>
+    list.attempt(name, passed, (doing) => run({ doing, signal, patience: 'none' }));
   const { connection } = bucket;
   const { bucket: name } = connection.place;
   await attempt('resolve', 'The name of the server is known.', () =>
@@ -51,9 +38,8 @@ export async function probeBucket(
     await listFolder(bucket, ROOT, { limit: 1, ...(signal === undefined ? {} : { signal }) });
   });
   await probeRoundTrip(bucket, attempt);
-  if (cdn !== undefined && checks.every((check) => check.ok))
-    checks.push(await probeCdn(bucket, cdn, signal));
-  return { ok: checks.every((check) => check.ok), checks, latencyMs: performance.now() - started };
+  if (cdn === undefined || list.hasFailed) return list.report();
+  return list.report([await probeCdn(bucket, cdn, signal)]);
 }
 
 interface ProbeCall {

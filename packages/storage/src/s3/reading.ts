@@ -1,7 +1,7 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import type { StorageEntry } from '../backend.ts';
-import { isAFolder } from './bucket.ts';
+import { isAFolder } from '../path-rules/refusals.ts';
 import type { Bucket } from './bucket.ts';
 import type { Cdn } from './cdn.ts';
 import { fileEntry, folderEntry } from './entry.ts';
@@ -52,6 +52,6 @@ export async function openFile(
   return bucket.run(doing, 'read', signal, async () => {
     const found = await look(bucket, path, doing, signal);
     if (found === 'folder') throw isAFolder(path);
-    return new S3File(bucket, cdn, { path }, found);
+    return new S3File(bucket, cdn, { path, key: bucket.keys.ofFile(path) }, found);
   });
 }

@@ -1,7 +1,6 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError } from '@holdfast/contract/errors';
-import { refuseRoot } from './bucket.ts';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { folderNotEmpty, nothingToRemove, refuseRoot } from '../path-rules/refusals.ts';
 import type { Bucket } from './bucket.ts';
 import type { CallOptions } from './connection.ts';
 import { FolderCount } from './folder-count.ts';
@@ -37,17 +36,12 @@ export async function removeEntry(
   );
 }
 
-function notThere(path: BackendPath): HoldfastError {
-  return new HoldfastError('file_not_found', `There is no ${path} to remove.`);
-}
-
 async function removeEmptyFolder(bucket: Bucket, path: BackendPath, call: CallOptions): Promise<void> {
   const own = bucket.keys.ofFolder(path);
   const { items } = await listKeys(bucket.connection, { prefix: own, limit: 2 }, call);
-  if (items.length === 0) throw notThere(path);
+  if (items.length === 0) throw nothingToRemove(path);
   if (items.some(({ key }) => key !== own)) {
-    const text = `The folder ${path} is not empty. Empty it first, or ask to remove it with all that is in it.`;
-    throw new HoldfastError('not_empty', text);
+    throw folderNotEmpty(path);
   }
   await deleteObject(bucket.connection, own, call);
 }
@@ -67,6 +61,6 @@ async function removeTree(bucket: Bucket, path: BackendPath, call: CallOptions):
     const keys = items.map(({ key }) => key);
     await deleteObjects(bucket.connection, keys, call);
   }
-  if (keysSeen === 0) throw notThere(path);
+  if (keysSeen === 0) throw nothingToRemove(path);
   return files + folders.count + 1;
 }

@@ -1,8 +1,8 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 
-/** SHA-256 digests (lower-case hex) of bodies that are hashed already, by the very buffer that is sent. */
-export type BodyDigests = WeakMap<Uint8Array, string>;
+/** SHA-256 digests (lower-case hex) of bodies that are hashed already, by the very buffer or stream that is sent. */
+export type BodyDigests = WeakMap<object, string>;
 
 function headersOf(request: unknown): { headers: object; body: unknown } | undefined {
   if (typeof request !== 'object' || request === null || !('headers' in request)) return undefined;
@@ -24,7 +24,7 @@ export function addRequestHeaders(client: S3Client, digests: BodyDigests): void 
       const request = headersOf(args.request);
       if (request === undefined) return next(args);
       const { headers, body } = request;
-      const sha256 = body instanceof Uint8Array ? digests.get(body) : undefined;
+      const sha256 = typeof body === 'object' && body !== null ? digests.get(body) : undefined;
       if (sha256 !== undefined) Object.assign(headers, { 'x-amz-content-sha256': sha256 });
       const isText = typeof body === 'string' || body instanceof Uint8Array;
       if (context.commandName === 'DeleteObjectsCommand' && isText) {

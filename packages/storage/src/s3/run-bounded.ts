@@ -1,4 +1,4 @@
-import { mapBounded } from '../local/bounded.ts';
+import { mapBounded } from '../concurrency/bounded.ts';
 
 /**
  * As `mapBounded`, but after the first failure no further call begins, and it is thrown only when those under way have

@@ -1,15 +1,13 @@
+import { isLeftOver } from '../volume/left-over.ts';
 import type { SweepReport } from '../backend.ts';
-import { parseStagingName } from '../local/staging.ts';
+import { parseStagingName } from '../volume/staging-slot.ts';
 import type { Bucket } from './bucket.ts';
 import type { CallOptions } from './connection.ts';
 import { eachKeyPage } from './key-pages.ts';
 import type { KeyItem } from './key-pages.ts';
 import { deleteObject } from './objects.ts';
-import { readRecord, removeRecord } from './upload-record.ts';
+import { abandonUpload, readRecord, removeRecord } from './upload-record.ts';
 import { abortUpload, listUploads } from './uploads.ts';
-
-/** What nobody has touched for this long belongs to no living hub, whoever made it. */
-const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
 /**
  * Removes what interrupted writes left: multipart uploads by the records of them, staged objects, and unfinished
@@ -29,7 +27,7 @@ export async function sweepStaging(bucket: Bucket, now = Date.now()): Promise<Sw
     }
     // A crash between the beginning of an upload and its record: in this area every upload is ours.
     for (const upload of await listUploads(bucket.connection, bucket.keys.staging, call)) {
-      if (!isLeftOver(bucket, upload.key, upload.initiated, now)) continue;
+      if (!isSwept(bucket, upload.key, upload.initiated, now)) continue;
       await abortUpload(bucket.connection, upload, call);
       report.removed += 1;
     }
@@ -37,10 +35,9 @@ export async function sweepStaging(bucket: Bucket, now = Date.now()): Promise<Sw
   });
 }
 
-function isLeftOver(bucket: Bucket, key: string, since: Date, now: number): boolean {
+function isSwept(bucket: Bucket, key: string, since: Date, now: number): boolean {
   const staged = parseStagingName(key.slice(bucket.keys.staging.length));
-  if (staged === undefined || staged.isUnderWay) return false;
-  return staged.ownerId === bucket.ownerId || now - since.getTime() > abandonedAfterMs;
+  return staged !== undefined && isLeftOver(staged, bucket.ownerId, since.getTime(), now);
 }
 
 async function sweepItem(
@@ -50,7 +47,7 @@ async function sweepItem(
   call: CallOptions,
   report: SweepReport,
 ): Promise<void> {
-  if (object === undefined || !isLeftOver(bucket, key, object.lastModified, now)) return;
+  if (object === undefined || !isSwept(bucket, key, object.lastModified, now)) return;
   const name = key.slice(bucket.keys.staging.length);
   if (parseStagingName(name)?.kind === 'temp') {
     await deleteObject(bucket.connection, key, call);
@@ -59,9 +56,6 @@ async function sweepItem(
     return;
   }
   const upload = await readRecord(bucket, name, call);
-  if (upload !== undefined) {
-    await abortUpload(bucket.connection, upload, call);
-    report.removed += 1;
-  }
+  if (upload !== undefined && (await abandonUpload(bucket, upload, call))) report.removed += 1;
   await removeRecord(bucket, name, call);
 }

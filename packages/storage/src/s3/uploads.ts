@@ -57,12 +57,12 @@ export async function uploadPart(
   });
 }
 
-/** Has the server take a part from a range of another object, if that is still the same version. */
+/** Has the server take a part from a range of another object, if (with an ETag) that is still the same version. */
 export async function copyPart(
   connection: Connection,
   upload: UploadHandle,
   partNumber: number,
-  source: { copySource: string; etag: string; start: number; end: number },
+  source: { copySource: string; etag: string | undefined; start: number; end: number },
   options: CallOptions,
 ): Promise<StoredPart> {
   return connection.call(options, async ({ client, library, bucket }, abortSignal) => {
@@ -72,7 +72,7 @@ export async function copyPart(
       UploadId: upload.uploadId,
       PartNumber: partNumber,
       CopySource: source.copySource,
-      CopySourceIfMatch: `"${source.etag}"`,
+      ...(source.etag === undefined ? {} : { CopySourceIfMatch: `"${source.etag}"` }),
       CopySourceRange: `bytes=${source.start}-${source.end - 1}`,
     });
     const { CopyPartResult: result } = await client.send(command, { abortSignal, requestTimeout: 1 });

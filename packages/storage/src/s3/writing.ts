@@ -1,23 +1,27 @@
+import { requireNotMore, requireSha256, requireSize } from '@holdfast/bytes/announced-bytes';
 import { isRoot } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import type { StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { randomUUID } from 'node:crypto';
 import type { StorageEntry, WriteOptions, WriteResult } from '../backend.ts';
-import { StagingSlot } from '../local/staging.ts';
-import { entryOrNull, isAFolder } from './bucket.ts';
-import type { Bucket, Found } from './bucket.ts';
-import { copyObject, isFromWrite, SHA256, WRITE_ID } from './copying-objects.ts';
+import { notAbsent, requirePublishable, requireWritable } from '../path-rules/publishing.ts';
+import { isAFolder } from '../path-rules/refusals.ts';
+import { StagingSlot } from '../volume/staging-slot.ts';
+import { entryOrNull } from './bucket.ts';
+import type { Bucket } from './bucket.ts';
+import { copyObject } from './copying-objects.ts';
 import { fileEntry } from './entry.ts';
 import { S3Failure } from './failure.ts';
 import { MultipartUpload } from './multipart.ts';
+import { isFromWrite, SHA256, WRITE_ID } from './object-metadata.ts';
 import { deleteObject, headObject, putObject } from './objects.ts';
 import type { StoredObject } from './objects.ts';
 import { PartBuffers } from './part-buffers.ts';
+import { PartGatherer } from './part-gatherer.ts';
+import type { GatheredPart } from './part-gatherer.ts';
 import { PART_BYTES, PartPlan } from './part-plan.ts';
-import { SourceReader } from './source-reader.ts';
-import type { GatheredPart } from './source-reader.ts';
 
 /** One write on its way. */
 interface Write {
@@ -54,39 +58,35 @@ export async function writeFile(
   throwIfCancelled(signal, doing);
   const write = { bucket, path, key, doing, options, writeId: randomUUID(), signal, stop };
   return bucket.run(doing, 'write', signal, async () => {
-    const reader = new SourceReader(source, signal, doing);
-    try {
-      return await transfer(write, reader);
-    } finally {
-      await reader.close();
-    }
+    await using gatherer = new PartGatherer(source, signal, doing);
+    return await transfer(write, gatherer);
   });
 }
 
-async function transfer(write: Write, reader: SourceReader): Promise<WriteResult> {
+async function transfer(write: Write, gatherer: PartGatherer): Promise<WriteResult> {
   const { expectedSize } = write.options;
   const plan = new PartPlan(expectedSize);
-  const check = (bytes: number): void => requireNotMore(write, bytes);
+  const check = (bytes: number): void => requireNotMore(write.path, write.options, bytes);
   const buffers = new PartBuffers();
   if (expectedSize !== undefined && expectedSize > PART_BYTES) {
     const buffer = await buffers.take(plan.partBytes(1), plan.buffers(1));
-    const first = await reader.fill(buffer, check).catch((error: unknown) => {
+    const first = await gatherer.fill(buffer, check).catch((error: unknown) => {
       buffers.give(buffer);
       throw error;
     });
-    return writeLarge(write, reader, { plan, buffers, first, buffer, check });
+    return writeLarge(write, gatherer, { plan, buffers, first, buffer, check });
   }
-  const first = await reader.fill(PART_BYTES, check);
-  if (first.bytes.byteLength < PART_BYTES || !(await reader.hasMore()))
-    return writeSmall(write, reader, first);
-  check(reader.digest.bytes + 1);
+  const first = await gatherer.fill(PART_BYTES, check);
+  if (first.bytes.byteLength < PART_BYTES || !(await gatherer.hasMore()))
+    return writeSmall(write, gatherer, first);
+  check(gatherer.digest.bytes + 1);
   buffers.adopt();
-  return writeLarge(write, reader, { plan, buffers, first, buffer: undefined, check });
+  return writeLarge(write, gatherer, { plan, buffers, first, buffer: undefined, check });
 }
 
-async function writeSmall(write: Write, reader: SourceReader, part: GatheredPart): Promise<WriteResult> {
-  requireExpected(write, reader.digest);
-  return publish(write, reader.digest, async (ifAbsent, landed) => {
+async function writeSmall(write: Write, gatherer: PartGatherer, part: GatheredPart): Promise<WriteResult> {
+  requireAnnounced(write, gatherer.digest);
+  return publish(write, gatherer.digest, async (ifAbsent, landed) => {
     const metadata = { [SHA256]: part.sha256, [WRITE_ID]: write.writeId };
     const { bucket, key } = write;
     await putObject(
@@ -109,10 +109,11 @@ interface LargeWrite {
   check: (bytes: number) => void;
 }
 
-async function writeLarge(write: Write, reader: SourceReader, large: LargeWrite): Promise<WriteResult> {
+async function writeLarge(write: Write, gatherer: PartGatherer, large: LargeWrite): Promise<WriteResult> {
   const { bucket, options } = write;
   // What can be refused is refused before a byte is sent.
-  requireWritable(write.path, await bucket.findForWriting(write.path, callOf(write)), options.ifAbsent);
+  const found = entryOrNull(write.path, await bucket.findForWriting(write.path, callOf(write)));
+  requireWritable(write.path, found?.type ?? null, options.ifAbsent);
   using slot = new StagingSlot(bucket.ownerId);
   const { expectedSha256 } = options;
   const stagingKey = expectedSha256 === undefined ? bucket.keys.staging + slot.tempName : undefined;
@@ -133,10 +134,10 @@ async function writeLarge(write: Write, reader: SourceReader, large: LargeWrite)
     large.buffers,
   );
   try {
-    await upload.sendAll(large.first, large.buffer, reader, large.check);
-    requireExpected(write, reader.digest);
+    await upload.sendAll(large.first, large.buffer, gatherer, large.check);
+    requireAnnounced(write, gatherer.digest);
     if (stagingKey === undefined) {
-      return await publish(write, reader.digest, (ifAbsent, landed) => upload.complete(ifAbsent, landed));
+      return await publish(write, gatherer.digest, (ifAbsent, landed) => upload.complete(ifAbsent, landed));
     }
     await upload.complete(false, () =>
       isFromWrite(bucket.connection, stagingKey, write.writeId, callOf(write)),
@@ -145,7 +146,7 @@ async function writeLarge(write: Write, reader: SourceReader, large: LargeWrite)
     await upload.abort(error);
     throw error;
   }
-  return publishStaged(write, reader.digest, stagingKey);
+  return publishStaged(write, gatherer.digest, stagingKey);
 }
 
 async function publishStaged(write: Write, digest: StreamDigest, stagingKey: string): Promise<WriteResult> {
@@ -156,7 +157,7 @@ async function publishStaged(write: Write, digest: StreamDigest, stagingKey: str
     return await publish(write, digest, (ifAbsent, landed) => {
       const metadata = { [SHA256]: digest.hex(), [WRITE_ID]: writeId };
       const copy = { from: stagingKey, source, to: key, metadata, ifAbsent };
-      return copyObject(bucket.connection, copy, callOf(write), landed);
+      return copyObject(bucket, copy, callOf(write), landed);
     });
   } catch (error) {
     cause = error;
@@ -174,19 +175,17 @@ async function publish(
   digest: StreamDigest,
   put: (ifAbsent: boolean, landed: () => Promise<true | undefined>) => Promise<void>,
 ): Promise<WriteResult> {
-  const { bucket, path, key, options, writeId, signal, doing } = write;
+  const { bucket, path, key, options, writeId, signal } = write;
   return bucket.locks.hold([path], async () => {
     const found = await bucket.findForWriting(path, callOf(write));
-    requireWritable(path, found, options.ifAbsent);
-    await options.precondition?.(entryOrNull(path, found.object));
-    throwIfCancelled(signal, doing);
+    await requirePublishable(path, entryOrNull(path, found), { ...options, signal });
     const landed = (): Promise<true | undefined> =>
       isFromWrite(bucket.connection, key, writeId, callOf(write));
     try {
       await put(options.ifAbsent === true, landed);
     } catch (error) {
       if (options.ifAbsent !== true || !(error instanceof S3Failure) || !error.isPrecondition) throw error;
-      throw existsAlready(path);
+      throw notAbsent(path, error);
     }
     const entry: StorageEntry = fileEntry(path, await requireStored(write, key, digest.bytes));
     return { entry, sha256: digest.hex(), replaced: found.object !== undefined };
@@ -213,30 +212,7 @@ function callOf(write: Write): { doing: string; signal: AbortSignal; patience: '
   return { doing: write.doing, signal: write.signal, patience: 'long' };
 }
 
-function existsAlready(path: BackendPath): HoldfastError {
-  const text = `${path} exists already, and the write asked that it does not.`;
-  return new HoldfastError('precondition_failed', text);
-}
-
-function requireWritable(path: BackendPath, found: Found, ifAbsent: boolean | undefined): void {
-  if (found.isFolder && found.object === undefined) throw isAFolder(path);
-  if (found.object !== undefined && ifAbsent === true) throw existsAlready(path);
-}
-
-function requireNotMore({ path, options: { expectedSize } }: Write, bytes: number): void {
-  if (expectedSize === undefined || bytes <= expectedSize) return;
-  const text = `${path} was announced with ${expectedSize} bytes, but more came. Nothing was changed.`;
-  throw new HoldfastError('incomplete_body', text);
-}
-
-function requireExpected({ path, options }: Write, digest: StreamDigest): void {
-  const { expectedSize, expectedSha256 } = options;
-  if (expectedSize !== undefined && digest.bytes !== expectedSize) {
-    const text = `${path} was announced with ${expectedSize} bytes, but only ${digest.bytes} came. Send it again.`;
-    throw new HoldfastError('incomplete_body', text);
-  }
-  if (expectedSha256 !== undefined && digest.hex() !== expectedSha256) {
-    const text = `${path} was announced with SHA-256 ${expectedSha256}, but the bytes have ${digest.hex()}.`;
-    throw new HoldfastError('checksum_mismatch', `${text} Nothing was changed; send it again.`);
-  }
+function requireAnnounced({ path, options }: Write, digest: StreamDigest): void {
+  requireSize(path, options, digest.bytes);
+  requireSha256(path, options, digest.hex());
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { StorageBackend } from '../../backend.ts';
 import { createHttpBackend, prepareHttp } from '../../http.ts';
 import type { HttpConfig } from '../../http.ts';
-import { mapBounded } from '../../local/bounded.ts';
+import { mapBounded } from '../../concurrency/bounded.ts';
 
 /** Puts many one-byte files into a folder behind the server's back. */
 export async function seedFiles(root: string, folder: BackendPath, names: readonly string[]): Promise<void> {
@@ -18,9 +18,11 @@ export async function seedFiles(root: string, folder: BackendPath, names: readon
   await mapBounded(names, 32, (name) => writeFile(join(root, joinBackendPath(folder, name)), 'x'));
 }
 
-interface OpenOptions {
+export interface OpenOptions {
   ownerId?: string;
   timeLimitMs?: number;
+  spoolDir?: string;
+  spoolBytes?: number;
   config?: Partial<HttpConfig>;
 }
 
@@ -53,8 +55,9 @@ export async function startScratchDav(
     ownerId = 'hub-1',
     timeLimitMs = 30_000,
     config: changes = {},
+    ...spool
   }: OpenOptions): StorageBackend =>
-    createHttpBackend({ ...config, ...changes, volumeId, ownerId, timeLimitMs });
+    createHttpBackend({ ...config, ...changes, ...spool, volumeId, ownerId, timeLimitMs });
   const backend = resources.use(open(options));
   const owned = resources.move();
   return {

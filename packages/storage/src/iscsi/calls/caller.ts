@@ -1,13 +1,15 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled, unlessCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { Socket } from 'node:net';
 import type { StorageEntry } from '../../backend.ts';
-import { unlessCancelled } from '../cancellation.ts';
 import { fromWireError, wireError } from '../wire-error.ts';
 import { encodeFrame, FrameReader, jsonPayload } from './frames.ts';
 import type { Frame, FrameKind } from './frames.ts';
 import { askPayload, creditPayload, methods } from './methods.ts';
 import type { MethodName, ParamsOf, ResultOf } from './methods.ts';
+
+/** A process that has just been started loads its program first, which a busy machine takes its time for. */
+const startingFactor = 4;
 
 /** A call that is under way. */
 export interface OngoingCall {
@@ -22,7 +24,7 @@ export interface OngoingCall {
 /** The other process is gone, without a word of why. */
 export class ProcessEnded extends HoldfastError {
   constructor() {
-    super('backend_unavailable', 'The process that holds the LUN has ended. It is started again.');
+    super('backend_unavailable', 'The process that holds the mount has ended. It is started again.');
   }
 }
 
@@ -31,8 +33,8 @@ interface Pending extends OngoingCall {
 }
 
 /**
- * The hub's end of the channel to the process that holds a mounted LUN. While a call is under way the other side is
- * pinged; when nothing at all comes for `silenceMs` it counts as dead.
+ * The hub's end of the channel to the process that holds a mount. While a call is under way the other side is
+ * pinged; when nothing at all comes for `silenceMs` (four times as long before its first word) it counts as dead.
  */
 export class Caller {
   /** Settles with the reason when no call is answered any more. Never rejects. */
@@ -44,6 +46,7 @@ export class Caller {
   #lastId = 0;
   #closedBy: HoldfastError | undefined;
   #heardAt = 0;
+  #hasSpoken = false;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, silenceMs: number) {
@@ -53,11 +56,12 @@ export class Caller {
     const frames = new FrameReader();
     socket.on('data', (chunk: Buffer) => {
       this.#heardAt = performance.now();
+      this.#hasSpoken = true;
       try {
         for (const frame of frames.push(chunk)) this.#onFrame(frame);
       } catch (error) {
         this.close(
-          new HoldfastError('internal', 'The process that holds the LUN sent garbage.', { cause: error }),
+          new HoldfastError('internal', 'The process that holds the mount sent garbage.', { cause: error }),
         );
       }
     });
@@ -93,7 +97,13 @@ export class Caller {
   ): Promise<Buffer> {
     throwIfCancelled(signal, label);
     const call = this.begin(name, params);
-    return unlessCancelled(call.answered, signal, label, () => void this.send('cancel', call.id));
+    const cancel = (): void => void this.send('cancel', call.id);
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await unlessCancelled(signal, label, () => call.answered);
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
   }
 
   /** Starts a call whose progress the caller follows itself. */
@@ -178,11 +188,12 @@ export class Caller {
     this.#socket.ref();
     this.#heardAt = performance.now();
     this.#watch = setInterval(() => {
-      if (performance.now() - this.#heardAt <= this.#silenceMs) {
+      const patienceMs = this.#silenceMs * (this.#hasSpoken ? 1 : startingFactor);
+      if (performance.now() - this.#heardAt <= patienceMs) {
         void this.send('ping', 0);
         return;
       }
-      const text = `The process that holds the LUN has not answered for ${this.#silenceMs / 1000} s. It is started again.`;
+      const text = `The process that holds the mount has not answered for ${patienceMs / 1000} s. It is started again.`;
       this.close(new HoldfastError('backend_unavailable', text));
     }, this.#silenceMs / 8);
   }

@@ -6,8 +6,8 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { chunksOf, sampleBytes } from '../../conformance/sample-bytes.ts';
 import { refusal } from '../../conformance/subject.ts';
-import { makeScratchRoot } from '../../local/scratch-root.ts';
-import type { ScratchRoot } from '../../local/scratch-root.ts';
+import { makeScratchRoot } from '../../local/testing/scratch-root.ts';
+import type { ScratchRoot } from '../../local/testing/scratch-root.ts';
 import { FileHandlers } from '../stack/file-handlers.ts';
 import { Answerer } from './answerer.ts';
 import { Caller } from './caller.ts';
@@ -92,13 +92,23 @@ describe('a call', () => {
     await refusal(caller.call('usage', volume, { label: 'Asking' }), 'backend_unavailable');
   });
 
-  it('to a process that is stuck fails after the time limit', async () => {
+  it('to a process that is stuck fails after the time limit, and one that never began after four times as long', async () => {
     const [near, other] = await socketPair();
-    other.pause();
     const own = new Caller(near, 100);
     const error = await refusal(own.call('usage', volume, { label: 'Asking' }), 'backend_unavailable');
-    expect(error.message).toContain('has not answered for 0.1 s');
+    expect(error.message).toContain('has not answered for 0.4 s');
     other.destroy();
+
+    const [nearer, stuck] = await socketPair();
+    const files = new FileHandlers(() => scratch.root);
+    const lively = new Answerer(stuck, { ...files.handlers, start: async () => null });
+    const known = new Caller(nearer, 100);
+    await known.call('usage', volume, { label: 'Asking' });
+    stuck.pause();
+    const later = await refusal(known.call('usage', volume, { label: 'Asking' }), 'backend_unavailable');
+    expect(later.message).toContain('has not answered for 0.1 s');
+    stuck.resume();
+    await lively.closed;
   });
 
   it('that is cancelled is given up at once', async () => {

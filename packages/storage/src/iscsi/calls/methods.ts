@@ -1,7 +1,7 @@
 import { parseBackendPath } from '@holdfast/bytes/backend-path';
 import { z } from 'zod';
 import type { StorageEntry } from '../../backend.ts';
-import { volumeStart } from '../stack/volume-start.ts';
+import { contentMethods } from './content-methods.ts';
 
 const path = z.string().transform((text) => parseBackendPath(text));
 const fileId = z.number().int();
@@ -38,11 +38,11 @@ const method = <Params extends z.ZodType, Result extends z.ZodType>(
 ): { params: Params; result: Result } => ({ params, result });
 
 /**
- * The calls that the hub makes on the process that holds a mounted LUN: `start` first, then the operations of a
- * backend on its files. `read` answers with bytes in place of JSON; `write` is fed with bytes.
+ * The calls that the hub makes on the process that holds a mount: `start` first, with what is to be mounted as the
+ * process knows to read it, then the operations of a backend on its files. `read` answers with bytes in place of JSON; `write` is fed with bytes.
  */
 export const methods = {
-  start: method(volumeStart, nothing),
+  start: method(z.unknown(), nothing),
   prepare: method(z.object({}), z.object({ volumeId: z.string() })),
   probe: method(
     z.object({ ...volume }),
@@ -68,6 +68,7 @@ export const methods = {
     }),
   ),
   open: method(z.object({ ...volume, path }), z.object({ fileId, entry: wireEntry })),
+  openContent: method(z.object({ ...volume, sha256: z.string() }), z.object({ fileId, entry: wireEntry })),
   read: method(z.object({ fileId, position: z.number(), length: z.number() }), nothing),
   revalidate: method(z.object({ fileId }), wireEntry),
   close: method(z.object({ fileId }), nothing),
@@ -99,6 +100,7 @@ export const methods = {
   usage: method(z.object({ ...volume }), usage),
   countChildren: method(z.object({ ...volume, path }), z.number()),
   sweep: method(z.object({ ...volume }), z.object({ removed: z.number(), bytes: z.number() })),
+  ...contentMethods,
 } as const;
 
 export type Methods = typeof methods;

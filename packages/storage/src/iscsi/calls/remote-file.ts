@@ -1,6 +1,7 @@
 import { HoldfastError } from '@holdfast/contract/errors';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import type { ByteRange, OpenFile, StorageEntry } from '../../backend.ts';
+import { openedRange } from '../../path-rules/opened-range.ts';
 import type { Caller } from './caller.ts';
 
 const chunkBytes = 256 * 1024;
@@ -20,12 +21,7 @@ export class RemoteFile implements OpenFile {
   }
 
   stream(range?: ByteRange, options: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
-    const { start, end } = range ?? { start: 0, end: this.entry.size };
-    const isWhole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
-    if (!isWhole || start < 0 || start > end || end > this.entry.size) {
-      const text = `Bytes ${start} to ${end} of ${this.entry.path} were asked for, but it has ${this.entry.size}.`;
-      throw new HoldfastError('range_not_satisfiable', text);
-    }
+    const { start, end } = openedRange(this.entry, range);
     return this.#read(start, end, options.signal);
   }
 

@@ -1,10 +1,10 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { cancellationOf, throwIfCancelled } from '@holdfast/bytes/cancellation';
 import type { StorageEntry, WriteOptions } from '../../backend.ts';
-import { cancellationOf } from '../cancellation.ts';
 import type { Caller } from './caller.ts';
-import { jsonPayload, MAX_PAYLOAD_BYTES } from './frames.ts';
+import { jsonPayload } from './frames.ts';
 import { methods } from './methods.ts';
 import type { ParamsOf, ResultOf } from './methods.ts';
+import { SourcePump } from './source-pump.ts';
 
 /**
  * Feeds a source to a `write` call as fast as the other side takes it. Every error of the source, the precondition and
@@ -60,82 +60,4 @@ async function consult(
   existing: StorageEntry | null,
 ): Promise<void> {
   await precondition?.(existing);
-}
-
-/** Sends a source as fast as the other side gives credit, until its end or until it is stopped. */
-class SourcePump {
-  readonly #caller: Caller;
-  readonly #call: number;
-  #credit = 0;
-  #isStopped = false;
-  #wake: (() => void) | undefined;
-
-  constructor(caller: Caller, call: number) {
-    this.#caller = caller;
-    this.#call = call;
-  }
-
-  addCredit(bytes: number): void {
-    this.#credit += bytes;
-    this.#wake?.();
-  }
-
-  /** Ends the run; a source that is stuck is not waited for. */
-  stop(): void {
-    this.#isStopped = true;
-    this.#wake?.();
-  }
-
-  /** Throws the source's own error. */
-  async run(source: AsyncIterable<Uint8Array>): Promise<void> {
-    // A write that is refused at once leaves its source untouched.
-    await this.#creditOrStop();
-    const iterator = source[Symbol.asyncIterator]();
-    let isReading = false;
-    try {
-      while (!this.#isStopped) {
-        isReading = true;
-        const reading = iterator.next().finally(() => (isReading = false));
-        const step = await this.#unlessStopped(reading);
-        if (step === undefined) return;
-        if (step.done === true) {
-          await this.#caller.send('end', this.#call);
-          return;
-        }
-        await this.#sendChunk(step.value);
-      }
-    } finally {
-      const closing = Promise.resolve(iterator.return?.()).catch(() => undefined);
-      // A generator that hangs in `next` runs its `return` only after that: such a source is left to its owner.
-      if (!isReading) await closing;
-    }
-  }
-
-  async #sendChunk(chunk: Uint8Array): Promise<void> {
-    for (let at = 0; at < chunk.byteLength; at += MAX_PAYLOAD_BYTES) {
-      await this.#creditOrStop();
-      if (this.#isStopped) return;
-      const part = chunk.subarray(at, at + MAX_PAYLOAD_BYTES);
-      this.#credit -= part.byteLength;
-      await this.#caller.send('bytes', this.#call, part);
-    }
-  }
-
-  async #creditOrStop(): Promise<void> {
-    while (this.#credit <= 0 && !this.#isStopped) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  /** A promise of its own for every step: reactions on one long promise would pile up with every chunk. */
-  #unlessStopped<T>(step: Promise<T>): Promise<T | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#wake = () => {
-        if (this.#isStopped) resolve(undefined);
-      };
-      step.then(resolve, reject);
-    });
-  }
 }

@@ -1,9 +1,8 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled, unlessCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { unlessCancelled } from '../cancellation.ts';
 import { misconfigured } from './login-failure.ts';
 
 export interface Portal {
@@ -40,8 +39,8 @@ export async function resolvePortal(
   const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(() => timedOut.reject(new Error('no answer')), timeoutMs);
   try {
-    const found = Promise.race([lookup(portal.host), timedOut.promise]);
-    return (await unlessCancelled(found, signal, doing)).address;
+    const look = (): Promise<{ address: string }> => Promise.race([lookup(portal.host), timedOut.promise]);
+    return (await unlessCancelled(signal, doing, look)).address;
   } catch (error) {
     throwIfCancelled(signal, doing);
     const sentence = `The name ${portal.host} has no address. Check the field portal, and the name service of this machine.`;

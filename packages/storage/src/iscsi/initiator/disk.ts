@@ -1,4 +1,4 @@
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readBlocks, synchronizeCache, writeBlocks } from './block-commands.ts';
@@ -7,7 +7,8 @@ import { LogicalUnit } from './logical-unit.ts';
 import type { LunFacts } from './logical-unit.ts';
 import type { ReservationKey } from './persistent-reservation.ts';
 import { ReservedByAnother } from './sense.ts';
-import { CommandTimedOut, IscsiSession } from './session.ts';
+import { CommandTimedOut } from './command-queue.ts';
+import { IscsiSession } from './session.ts';
 import type { SessionOptions } from './session.ts';
 
 /** Bytes of one command; a whole number of blocks of any size. */

@@ -79,6 +79,7 @@ export class LoginConversation {
     }
     const keys = keysSoFar();
     this.#text = [];
+    this.#operational.declare(keys);
     switch (this.#phase) {
       case 'method':
         return this.#chooseMethod(response, keys);

@@ -11,6 +11,8 @@ export interface SessionParameters {
   firstBurstBytes: number;
   initialR2t: boolean;
   immediateData: boolean;
+  /** The group of the portal that was logged in at (RFC 7143 §13.9), where the target tells it. */
+  portalGroup?: number;
 }
 
 /** The longest data segment that we take. */
@@ -91,6 +93,13 @@ export class OperationalNegotiation {
 
   constructor(options: { digests: boolean }) {
     this.#digests = options.digests;
+  }
+
+  /** Takes in what a target says about itself, at whatever stage of the login it does so. */
+  declare(keys: ReadonlyMap<string, string>): void {
+    const key = 'TargetPortalGroupTag';
+    const group = keys.get(key);
+    if (group !== undefined) this.parameters.portalGroup = numberOf(key, group, 0, 0xffff);
   }
 
   /**

@@ -8,12 +8,13 @@ import { sampleBytes } from '../../conformance/sample-bytes.ts';
 import { refusal } from '../../conformance/subject.ts';
 import { chap, withDigests } from '../testing/scratch-lun.ts';
 import { parseLunList, readBlocks, reportLuns, synchronizeCache, writeBlocks } from './block-commands.ts';
+import { CommandTimedOut } from './command-queue.ts';
 import { parsePortal } from './connection.ts';
 import { discoverTargets } from './discovery.ts';
 import { randomIsid } from './isid.ts';
 import { LogicalUnit } from './logical-unit.ts';
 import { decodeLun, encodeLun } from './scsi-command.ts';
-import { CommandTimedOut, IscsiSession } from './session.ts';
+import { IscsiSession } from './session.ts';
 import type { SessionOptions } from './session.ts';
 
 let server: TgtServer;

@@ -6,13 +6,17 @@ import { loginFailure } from '../initiator/login-failure.ts';
 /** What iscsiadm is to be told about: one target at one portal, by an interface record of its own. */
 export interface NodeAddress {
   target: string;
+  /** With an address for a host: the record is filed under it. */
   portal: Portal;
+  /** The group of the portal: without it all interfaces would share one record (idbm.c of open-iscsi). */
+  portalGroup: number;
   /** Name of the interface record, which carries the initiator's name. */
   iface: string;
 }
 
-function node({ target, portal, iface }: NodeAddress): string[] {
-  return ['--mode', 'node', '--targetname', target, '--portal', portalText(portal), '--interface', iface];
+function node({ target, portal, portalGroup, iface }: NodeAddress): string[] {
+  const place = `${portalText(portal)},${portalGroup}`;
+  return ['--mode', 'node', '--targetname', target, '--portal', place, '--interface', iface];
 }
 
 function ifaceRecord(name: string): string[] {
@@ -34,23 +38,15 @@ export const iscsiadmArguments = {
   removeIface: (name: string) => [...ifaceRecord(name), '--op', 'delete'],
   makeNode: (address: NodeAddress) => [...node(address), '--op', 'new'],
   removeNode: (address: NodeAddress) => [...node(address), '--op', 'delete'],
+  /** Of an interface, whatever the target. */
+  removeNodes: (iface: string) => ['--mode', 'node', '--interface', iface, '--op', 'delete'],
   login: (address: NodeAddress) => [...node(address), '--login'],
   logout: (address: NodeAddress) => [...node(address), '--logout'],
-  sessions: () => ['--mode', 'session'],
+  logoutSession: (session: number) => ['--mode', 'session', '--sid', String(session), '--logout'],
 };
 
-/** The statuses of iscsiadm(8) that are no failure of the step: already logged in, nothing found to undo. */
-export const iscsiadmStatus = { ok: 0, sessionExists: 15, noObjects: 21 } as const;
-
-/** The numbers of the sessions with a target, from what `iscsiadm --mode session` prints. */
-export function sessionNumbers(printed: string, target: string): number[] {
-  const numbers: number[] = [];
-  for (const line of printed.split('\n')) {
-    const [, number, name] = /^\S+: \[(\d+)\] \S+ (\S+)/.exec(line) ?? [];
-    if (number !== undefined && name === target) numbers.push(Number(number));
-  }
-  return numbers;
-}
+/** Statuses of iscsiadm(8) that are no failure of the step: done, nothing found to undo. */
+export const iscsiadmStatus = { ok: 0, noObjects: 21 } as const;
 
 /** The error for a status of a login by iscsiadm(8). */
 export function kernelLoginFailure(code: number, target: string): HoldfastError {

@@ -4,6 +4,7 @@ import { noReservations } from '../initiator/logical-unit.ts';
 import { WRITE_EXCLUSIVE_REGISTRANTS_ONLY } from '../initiator/persistent-reservation.ts';
 import { runTool } from '../stack/tool.ts';
 
+const doing = 'Reserving the LUN';
 /** sg_persist(8) ends with 24 for a reservation conflict and 9 for a command that the device does not know. */
 const status = { ok: 0, unsupported: 9, conflict: 24 } as const;
 
@@ -34,16 +35,20 @@ export function reservationKey(printed: string): string | undefined {
   return key?.toLowerCase().padStart(16, '0');
 }
 
-/** As `acquireFence`, by the session of the kernel. */
-export async function acquireKernelFence(device: string, key: string): Promise<void> {
-  const doing = 'Reserving the LUN';
-  const before = await runTool('sg_persist', ['--in', '--read-reservation', device], {
+/** The key that has reserved a device; undefined for none. @throws HoldfastError when the target cannot reserve */
+async function holderOf(device: string): Promise<string | undefined> {
+  const read = await runTool('sg_persist', ['--in', '--read-reservation', device], {
     okCodes: [status.ok, status.unsupported],
   });
-  if (before.code === status.unsupported) throw noReservations();
-  const holder = reservationKey(before.stdout);
-  const isOurs = holder === undefined || isSameOwner(Buffer.from(holder, 'hex'), Buffer.from(key, 'hex'));
-  if (!isOurs) throw new ReservedByAnother(doing);
+  if (read.code === status.unsupported) throw noReservations();
+  return reservationKey(read.stdout);
+}
+
+/**
+ * Registers with the target and reserves a device.
+ * @param holder the key that has it now, and is to lose it
+ */
+async function reserve(device: string, key: string, holder: string | undefined): Promise<void> {
   await runTool('sg_persist', fenceArguments('register', key, device));
   const step = holder === undefined ? 'reserve' : 'preempt';
   const { code } = await runTool('sg_persist', fenceArguments(step, key, device, holder), {
@@ -52,6 +57,25 @@ export async function acquireKernelFence(device: string, key: string): Promise<v
   if (code === status.ok) return;
   await runTool('sg_persist', fenceArguments('unregister', key, device));
   throw new ReservedByAnother(doing);
+}
+
+/** As `acquireFence`, by the session of the kernel; takes the LUN over from an earlier start of the same owner. */
+export async function acquireKernelFence(device: string, key: string): Promise<void> {
+  const holder = await holderOf(device);
+  const isOurs = holder === undefined || isSameOwner(Buffer.from(holder, 'hex'), Buffer.from(key, 'hex'));
+  if (!isOurs) throw new ReservedByAnother(doing);
+  await reserve(device, key, holder);
+}
+
+/**
+ * Reserves a device again when the target has forgotten the reservation, as one that was restarted has.
+ * @throws ReservedByAnother also for another start of the same owner: it has taken the LUN over
+ */
+export async function keepKernelFence(device: string, key: string): Promise<void> {
+  const holder = await holderOf(device);
+  if (holder === key) return;
+  if (holder !== undefined) throw new ReservedByAnother(doing);
+  await reserve(device, key, undefined);
 }
 
 export async function releaseKernelFence(device: string, key: string): Promise<void> {

@@ -1,54 +1,66 @@
-import { errnoOf } from '@holdfast/bytes/durable-file';
-import { HoldfastError } from '@holdfast/contract/errors';
-import { chmod, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { open, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { resolvePortal } from '../initiator/connection.ts';
+import { randomIsid } from '../initiator/isid.ts';
+import { misconfigured } from '../initiator/login-failure.ts';
+import { LogicalUnit } from '../initiator/logical-unit.ts';
+import { IscsiSession } from '../initiator/session.ts';
 import { detectSignatures, SIGNATURE_AREA_BYTES } from '../signature.ts';
 import type { Signature } from '../signature.ts';
 import type { BlockSource } from '../stack/block-source.ts';
-import type { ExporterStart } from '../stack/exporter-messages.ts';
 import { runTool } from '../stack/tool.ts';
-import { iscsiadmArguments, iscsiadmStatus, kernelLoginFailure, sessionNumbers } from './iscsiadm.ts';
+import type { Connection } from './connection.ts';
+import { iscsiadmArguments, iscsiadmStatus, kernelLoginFailure } from './iscsiadm.ts';
 import type { NodeAddress } from './iscsiadm.ts';
-import { acquireKernelFence, releaseKernelFence } from './kernel-fence.ts';
-import { applySettings, nodeSettings } from './node-record.ts';
-import { deviceOfSession, stateOfSession } from './session-device.ts';
+import { acquireKernelFence, keepKernelFence, releaseKernelFence } from './kernel-fence.ts';
+import { makeRecords, removeLeftovers } from './node-files.ts';
+import { deviceOfSession, sessionsOf, stateOfSession } from './session-device.ts';
+import { SessionWatch } from './session-watch.ts';
+import { hasFile } from './tool-path.ts';
+import { UndoSteps } from './undo-steps.ts';
 
-const recordFolders = ['/etc/iscsi/nodes', '/var/lib/iscsi/nodes'];
 const devicePauseMs = 200;
+const longestWatchIntervalMs = 5000;
 const sectorBytes = 512;
-
-type Connection = Omit<ExporterStart, 'socketPath'>;
 
 /**
  * Attaches a LUN by the kernel's initiator and open-iscsi. The interface record carries this hub's initiator name, the
  * node record its CHAP secret; both are removed when the LUN is let go.
+ * @throws HoldfastError `backend_unavailable`, with the field of the configuration where that is at fault
  */
 export async function attachKernel(folder: string, connection: Connection): Promise<BlockSource> {
-  const { target, portal, lun, fenceKey, stallMs } = connection;
-  const address: NodeAddress = { target, portal, iface: basename(folder) };
-  await using undo = new AsyncDisposableStack();
-  await runTool('modprobe', ['iscsi_tcp']);
+  const { target, lun, fenceKey, stallMs } = connection;
+  const iface = interfaceName(folder);
+  await using undo = new UndoSteps();
+  if (!(await hasFile('/sys/module/iscsi_tcp'))) await runTool('modprobe', ['iscsi_tcp']);
+  await removeLeftovers(iface);
+  const address = { ...(await lookAtTarget(connection)), target, iface };
   await makeRecords(address, connection, undo);
-  const { code } = await runTool('iscsiadm', iscsiadmArguments.login(address), { okCodes: anyCode });
-  if (code !== iscsiadmStatus.ok && code !== iscsiadmStatus.sessionExists)
-    throw kernelLoginFailure(code, target);
-  undo.defer(async () => {
-    await runTool('iscsiadm', iscsiadmArguments.logout(address));
-  });
-  const { session, device } = await awaitDevice(target, lun, stallMs);
+  await logIn(address, undo);
+  const { session, device } = await awaitDevice(iface, lun, stallMs);
   await acquireKernelFence(device, fenceKey);
-  undo.defer(() => releaseKernelFence(device, fenceKey));
+  const watch = new SessionWatch({
+    state: () => stateOfSession(session),
+    keepFence: () => keepKernelFence(device, fenceKey),
+    target,
+    stallMs,
+    intervalMs: Math.min(stallMs / 4, longestWatchIntervalMs),
+  });
+  undo.add(async () => {
+    watch[Symbol.dispose]();
+    // To a session that is lost it would hang for as long as the kernel hopes.
+    if (!watch.isLost) await releaseKernelFence(device, fenceKey);
+  });
   const facts = await factsOf(device);
-  const lost = watchSession(session, stallMs, target);
-  undo.defer(async () => lost.stop());
   const owned = undo.move();
   return {
     device,
     formatPath: device,
     ...facts,
     warning: undefined,
-    lost: lost.lost,
+    lost: watch.lost,
     release: async () => {},
     detach: async (check) => {
       await using _rest = owned;
@@ -57,64 +69,48 @@ export async function attachKernel(folder: string, connection: Connection): Prom
   };
 }
 
-const anyCode = Array.from({ length: 256 }, (_, code) => code);
+/** The same for every holder of a folder, and of no other: what a killed one has left is known by it. */
+function interfaceName(folder: string): string {
+  return `holdfast-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`;
+}
 
-async function makeRecords(
-  address: NodeAddress,
-  connection: Connection,
-  undo: AsyncDisposableStack,
-): Promise<void> {
-  const iscsiadm = async (args: string[]): Promise<void> => void (await runTool('iscsiadm', args));
-  // Left by a crash: to be made anew.
-  await runTool('iscsiadm', iscsiadmArguments.removeIface(address.iface), { okCodes: anyCode });
-  await iscsiadm(iscsiadmArguments.makeIface(address.iface));
-  undo.defer(() => iscsiadm(iscsiadmArguments.removeIface(address.iface)));
-  await iscsiadm(iscsiadmArguments.setIface(address.iface, 'transport_name', 'tcp'));
-  await iscsiadm(iscsiadmArguments.setIface(address.iface, 'initiatorname', connection.initiatorName));
-  await iscsiadm(iscsiadmArguments.makeNode(address));
-  undo.defer(() => iscsiadm(iscsiadmArguments.removeNode(address)));
-  const path = await recordPath(address);
-  await chmod(path, 0o600);
-  await writeFile(path, applySettings(await readFile(path, 'utf8'), nodeSettings(connection)), {
-    mode: 0o600,
+/**
+ * Logs in by our own initiator first: it tells what is wrong in better words than a status of iscsiadm, and knows what
+ * the node record needs, the address and the group of the portal.
+ */
+async function lookAtTarget(connection: Connection): Promise<Pick<NodeAddress, 'portal' | 'portalGroup'>> {
+  const { portal, lun, stallMs } = connection;
+  const host = await resolvePortal(portal, stallMs);
+  await using session = await IscsiSession.open({ ...connection, isid: randomIsid(), timeoutMs: stallMs });
+  await new LogicalUnit(session, lun).describe();
+  return { portal: { host, port: portal.port }, portalGroup: session.parameters.portalGroup ?? 1 };
+}
+
+async function logIn(address: NodeAddress, undo: UndoSteps): Promise<void> {
+  const okCodes = Array.from({ length: 256 }, (_, code) => code);
+  const { code } = await runTool('iscsiadm', iscsiadmArguments.login(address), { okCodes });
+  if (code !== iscsiadmStatus.ok) throw kernelLoginFailure(code, address.target);
+  undo.add(async () => {
+    await runTool('iscsiadm', iscsiadmArguments.logout(address));
   });
 }
 
-/** The file of a node record: `nodes/<target>/<address>,<port>,<group>/<interface>`. */
-async function recordPath({ target, portal, iface }: NodeAddress): Promise<string> {
-  for (const folder of recordFolders) {
-    const names = await readdir(join(folder, target)).catch((error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return [];
-      throw error;
-    });
-    const name = names.find((each) => each.startsWith(`${portal.host},${portal.port}`));
-    if (name !== undefined) return join(folder, target, name, iface);
-  }
-  throw new HoldfastError(
-    'backend_unavailable',
-    `open-iscsi has made no record of ${target}. Check its installation.`,
-  );
-}
-
+/** The kernel looks for the LUNs of a session after the login. */
 async function awaitDevice(
-  target: string,
+  iface: string,
   lun: number,
   patienceMs: number,
 ): Promise<{ session: number; device: string }> {
   for (let waitedMs = 0; ; waitedMs += devicePauseMs) {
-    const { stdout } = await runTool('iscsiadm', iscsiadmArguments.sessions(), {
-      okCodes: [0, iscsiadmStatus.noObjects],
-    });
-    for (const session of sessionNumbers(stdout, target)) {
+    for (const session of await sessionsOf(iface)) {
       const device = await deviceOfSession(session, lun);
       if (device !== undefined) return { session, device };
     }
     if (waitedMs >= patienceMs) {
-      const message = `The iSCSI target has no LUN ${lun}. Check the field lun.`;
-      throw new HoldfastError('backend_unavailable', message, {
-        retryable: false,
-        errors: [{ field: 'config.lun', message }],
-      });
+      throw misconfigured(
+        'config.lun',
+        `The kernel finds no LUN ${lun} at the iSCSI target. Check the field lun.`,
+      );
     }
     await delay(devicePauseMs);
   }
@@ -134,24 +130,4 @@ async function factsOf(
   await handle.read(last, 0, length, sizeBytes - length);
   const signatures = detectSignatures(first, last, sizeBytes);
   return { sizeBytes, isWriteProtected: (await number('ro')) === 1, signatures };
-}
-
-/** Follows the state of a session; sysfs tells no changes, so that it has to be asked. */
-function watchSession(
-  session: number,
-  stallMs: number,
-  target: string,
-): { lost: Promise<HoldfastError>; stop: () => void } {
-  const { promise, resolve } = Promise.withResolvers<HoldfastError>();
-  let soundAt = performance.now();
-  const look = async (): Promise<void> => {
-    if ((await stateOfSession(session)) === 'LOGGED_IN') soundAt = performance.now();
-    if (performance.now() - soundAt < stallMs) return;
-    clearInterval(timer);
-    const text = `The kernel has lost its session with ${target} for ${stallMs / 1000} s. Check the server and the network.`;
-    resolve(new HoldfastError('backend_unavailable', text));
-  };
-  const timer = setInterval(() => void look(), stallMs / 4);
-  timer.unref();
-  return { lost: promise, stop: () => clearInterval(timer) };
 }

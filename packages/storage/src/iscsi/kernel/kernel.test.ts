@@ -5,10 +5,11 @@ import { refusal } from '../../conformance/subject.ts';
 import { connectionSettings, mountConnection } from '../config.ts';
 import { chooseMode } from './choose-mode.ts';
 import type { Machine } from './choose-mode.ts';
-import { iscsiadmArguments, kernelLoginFailure, sessionNumbers } from './iscsiadm.ts';
+import { iscsiadmArguments, kernelLoginFailure } from './iscsiadm.ts';
 import { fenceArguments, reservationKey } from './kernel-fence.ts';
 import { applySettings, nodeSettings } from './node-record.ts';
-import { deviceOfSession, stateOfSession } from './session-device.ts';
+import { deviceOfSession, sessionsOf, stateOfSession } from './session-device.ts';
+import { UndoSteps } from './undo-steps.ts';
 
 const connection = mountConnection(
   connectionSettings(
@@ -23,7 +24,12 @@ const connection = mountConnection(
   ),
   { ownerId: 'hub-1', stallMs: 30_000 },
 );
-const address = { target: connection.target, portal: connection.portal, iface: 'iscsi-1' };
+const address = {
+  target: connection.target,
+  portal: connection.portal,
+  portalGroup: 1,
+  iface: 'holdfast-1',
+};
 
 function machine(missing: readonly string[]): Machine {
   const has = async (name: string): Promise<boolean> => !missing.includes(name);
@@ -68,22 +74,13 @@ describe('the calls of iscsiadm', () => {
       iscsiadmArguments.removeNode(address),
       iscsiadmArguments.login(address),
       iscsiadmArguments.logout(address),
-      iscsiadmArguments.sessions(),
+      iscsiadmArguments.removeNodes(address.iface),
+      iscsiadmArguments.logoutSession(3),
     ];
     expect(JSON.stringify(all)).not.toContain('a-secret');
     expect(iscsiadmArguments.login(address).join(' ')).toBe(
-      '--mode node --targetname iqn.2026-01.test:disk --portal 10.0.0.5:3260 --interface iscsi-1 --login',
+      '--mode node --targetname iqn.2026-01.test:disk --portal 10.0.0.5:3260,1 --interface holdfast-1 --login',
     );
-  });
-
-  it('tell the sessions with a target', () => {
-    const printed = [
-      'tcp: [1] 10.0.0.5:3260,1 iqn.2026-01.test:disk (non-flash)',
-      'tcp: [2] 10.0.0.5:3260,1 iqn.2026-01.test:disk2 (non-flash)',
-      'tcp: [13] [fd00::5]:3260,1 iqn.2026-01.test:disk (non-flash)',
-      'iscsiadm: No active sessions.',
-    ].join('\n');
-    expect(sessionNumbers(printed, 'iqn.2026-01.test:disk')).toEqual([1, 13]);
   });
 
   it.each([
@@ -147,19 +144,49 @@ describe('the reservation by sg_persist', () => {
   });
 });
 
-describe('the device of a kernel session', () => {
-  it('is found by session and LUN', async () => {
+describe('the sessions of the kernel', () => {
+  it('are found by their interface record, and their devices by LUN', async () => {
     await using sysfs = await makeTempDir('sysfs');
     const session = sysfs.join('class/iscsi_session/session3');
     await mkdir(`${session}/device/target4:0:0/4:0:0:1/block/sdc`, { recursive: true });
     await mkdir(`${session}/device/target4:0:0/4:0:0:11/block/sdd`, { recursive: true });
+    // LUN 300 in flat space addressing, as the kernel writes it.
+    await mkdir(`${session}/device/target4:0:0/4:0:0:16684/block/sde`, { recursive: true });
     await mkdir(`${session}/device/power`, { recursive: true });
     await writeFile(`${session}/state`, 'LOGGED_IN\n');
+    await writeFile(`${session}/ifacename`, 'holdfast-1\n');
+    await mkdir(sysfs.join('class/iscsi_session/session4'));
+    await writeFile(sysfs.join('class/iscsi_session/session4/ifacename'), 'holdfast-11\n');
+    await mkdir(sysfs.join('class/iscsi_session/session5'));
+
+    expect(await sessionsOf('holdfast-1', sysfs.path)).toEqual([3]);
+    expect(await sessionsOf('holdfast-11', sysfs.path)).toEqual([4]);
+    expect(await sessionsOf('default', sysfs.path)).toEqual([]);
     expect(await deviceOfSession(3, 1, sysfs.path)).toBe('/dev/sdc');
     expect(await deviceOfSession(3, 11, sysfs.path)).toBe('/dev/sdd');
+    expect(await deviceOfSession(3, 300, sysfs.path)).toBe('/dev/sde');
     expect(await deviceOfSession(3, 2, sysfs.path)).toBeUndefined();
-    expect(await deviceOfSession(4, 1, sysfs.path)).toBeUndefined();
+    expect(await deviceOfSession(6, 1, sysfs.path)).toBeUndefined();
     expect(await stateOfSession(3, sysfs.path)).toBe('LOGGED_IN');
-    expect(await stateOfSession(4, sysfs.path)).toBeUndefined();
+    expect(await stateOfSession(5, sysfs.path)).toBeUndefined();
   });
+});
+
+it('steps are undone in the opposite order, each of them, and by their last owner only', async () => {
+  const undone: string[] = [];
+  await using owner = new UndoSteps();
+  {
+    await using steps = new UndoSteps();
+    steps.add(async () => void undone.push('first'));
+    steps.add(async () => {
+      undone.push('second');
+      throw new Error('it is gone already');
+    });
+    steps.add(async () => void undone.push('third'));
+    const moved = steps.move();
+    owner.add(() => moved[Symbol.asyncDispose]());
+  }
+  expect(undone).toEqual([]);
+  await owner[Symbol.asyncDispose]();
+  expect(undone).toEqual(['third', 'second', 'first']);
 });

@@ -1,4 +1,4 @@
-import type { ExporterStart } from '../stack/exporter-messages.ts';
+import type { Connection } from './connection.ts';
 
 /** A setting of a record of open-iscsi: its name and its value. */
 export type RecordSetting = readonly [name: string, value: string];
@@ -7,13 +7,15 @@ export type RecordSetting = readonly [name: string, value: string];
  * The settings of a node record for a connection. They are written into the record's file (0600), never given to
  * iscsiadm: its arguments are seen by every user of the machine.
  */
-export function nodeSettings(connection: Omit<ExporterStart, 'socketPath'>): RecordSetting[] {
+export function nodeSettings(connection: Connection): RecordSetting[] {
   const digest = connection.digests ? 'CRC32C,None' : 'None';
   const settings: RecordSetting[] = [
     // The hub logs in when it wants the LUN; nobody else is to, at boot least of all.
     ['node.startup', 'manual'],
     ['node.leading_login', 'No'],
     ['node.session.timeo.replacement_timeout', String(Math.ceil(connection.stallMs / 1000))],
+    // The target has just let our own initiator in; the default of eight attempts takes two minutes.
+    ['node.session.initial_login_retry_max', '2'],
     ['node.conn[0].iscsi.HeaderDigest', digest],
     ['node.conn[0].iscsi.DataDigest', digest],
     ['node.session.auth.authmethod', connection.chap === undefined ? 'None' : 'CHAP'],

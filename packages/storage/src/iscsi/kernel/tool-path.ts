@@ -13,7 +13,7 @@ async function isThere(path: string, mode: number): Promise<boolean> {
 
 /** Whether a program can be run. */
 export async function hasTool(tool: ToolName): Promise<boolean> {
-  for (const folder of (toolEnvironment['PATH'] ?? '').split(':')) {
+  for (const folder of (toolEnvironment()['PATH'] ?? '').split(':')) {
     if (folder !== '' && (await isThere(join(folder, tool), constants.X_OK))) return true;
   }
   return false;

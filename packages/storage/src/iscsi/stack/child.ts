@@ -30,7 +30,7 @@ export async function startChild(
   const prefix = ['--ignore-signal=HUP,INT,TERM', 'setpriv', '--pdeathsig', 'KILL'];
   const child = spawn('env', [...prefix, program, ...args], {
     cwd: options.cwd,
-    env: toolEnvironment,
+    env: toolEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   let said = '';

@@ -1,29 +1,38 @@
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { OpenFile } from '../../backend.ts';
 import { createLocalBackend, prepareLocalRoot } from '../../local.ts';
-import type { LocalBackend } from '../../local.ts';
+import type { LocalBackend, LocalBackendOptions } from '../../local.ts';
 import type { Handlers } from '../calls/answerer.ts';
 import { MAX_PAYLOAD_BYTES } from '../calls/frames.ts';
 import { toWireEntry } from '../calls/methods.ts';
 import type { WriteResult } from '../../backend.ts';
+import { ContentHandlers } from './content-handlers.ts';
 
 /** The operations on the files below a root, for callers in another process. */
 export class FileHandlers {
   readonly #root: () => string;
+  readonly #verifyStaged: LocalBackendOptions['verifyStaged'];
   readonly #backends = new Map<string, LocalBackend>();
   readonly #files = new Map<number, OpenFile>();
+  readonly #contents = new ContentHandlers((volume) => this.#backend(volume).contents);
   #lastFileId = 0;
 
-  /** @param root gives the root once it is mounted, and throws before */
-  constructor(root: () => string) {
+  /**
+   * @param root gives the root once it is mounted, and throws before
+   * @param verifyStaged checks what was written before it is published
+   */
+  constructor(root: () => string, verifyStaged?: LocalBackendOptions['verifyStaged']) {
     this.#root = root;
+    this.#verifyStaged = verifyStaged;
   }
 
-  /** Closes every file that callers have left open. */
+  /** Closes every file that callers have left open, and those of uploads. */
   async closeAll(): Promise<void> {
     const files = [...this.#files.values()];
     this.#files.clear();
     await Promise.all(files.map((file) => file[Symbol.asyncDispose]()));
+    await this.#contents.releaseAll();
+    await Promise.all([...this.#backends.values()].map((backend) => backend[Symbol.asyncDispose]()));
   }
 
   readonly handlers: Omit<Handlers, 'start'> = {
@@ -42,12 +51,9 @@ export class FileHandlers {
       const page = await this.#backend(params).list(params.path, options);
       return { ...page, entries: page.entries.map(toWireEntry) };
     },
-    open: async (params, { signal }) => {
-      const file = await this.#backend(params).open(params.path, { signal });
-      this.#lastFileId += 1;
-      this.#files.set(this.#lastFileId, file);
-      return { fileId: this.#lastFileId, entry: toWireEntry(file.entry) };
-    },
+    open: async (params, { signal }) => this.#keep(await this.#backend(params).open(params.path, { signal })),
+    openContent: async (params, { signal }) =>
+      this.#keep(await this.#backend(params).contents.open(params.sha256, { signal })),
     read: async ({ fileId, position, length }) => {
       const file = this.#file(fileId);
       const buffer = Buffer.allocUnsafeSlow(Math.min(length, MAX_PAYLOAD_BYTES));
@@ -101,13 +107,25 @@ export class FileHandlers {
     usage: (params, { signal }) => this.#backend(params).usage({ signal }),
     countChildren: (params) => this.#backend(params).countChildren(params.path),
     sweep: (params) => this.#backend(params).sweep(),
+    ...this.#contents.handlers,
   };
+
+  #keep(file: OpenFile): object {
+    this.#lastFileId += 1;
+    this.#files.set(this.#lastFileId, file);
+    return { fileId: this.#lastFileId, entry: toWireEntry(file.entry) };
+  }
 
   #backend({ volumeId, ownerId }: { volumeId: string; ownerId: string }): LocalBackend {
     const key = JSON.stringify([volumeId, ownerId]);
     const known = this.#backends.get(key);
     if (known !== undefined) return known;
-    const made = createLocalBackend({ root: this.#root(), volumeId, ownerId });
+    const made = createLocalBackend({
+      root: this.#root(),
+      volumeId,
+      ownerId,
+      verifyStaged: this.#verifyStaged,
+    });
     this.#backends.set(key, made);
     return made;
   }

@@ -8,7 +8,7 @@ import { FileHandlers } from './file-handlers.ts';
 import { mountVolume } from './mounted-volume.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import { detachStaleLoops } from './stale-loops.ts';
-import type { VolumeStart } from './volume-start.ts';
+import { volumeStart } from './volume-start.ts';
 
 /*
  * The process that holds the file system of a LUN: it runs in a mount namespace of its own, in the folder of the stack
@@ -27,9 +27,9 @@ const files = new FileHandlers(() => {
   throw new HoldfastError('backend_unavailable', 'The LUN is not mounted.');
 });
 
-async function start(params: VolumeStart): Promise<null> {
+async function start(params: unknown): Promise<null> {
   await detachStaleLoops(folder);
-  volume = await mountVolume(folder, params);
+  volume = await mountVolume(folder, volumeStart.parse(params));
   if (volume.warning !== undefined) process.stderr.write(`${volume.warning}\n`);
   void volume.lost.then(lose);
   return null;

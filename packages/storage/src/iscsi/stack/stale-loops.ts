@@ -1,4 +1,4 @@
-import { errnoOf } from '@holdfast/bytes/durable-file';
+import { errnoOf } from '@holdfast/bytes/file-system-error';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-import { errnoOf } from '@holdfast/bytes/durable-file';
+import { errnoOf } from '@holdfast/bytes/file-system-error';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { execFile } from 'node:child_process';
 
@@ -27,13 +27,10 @@ export type ToolName = keyof typeof packages;
  * What the programs get of the hub's environment: not the secrets that are handed to a hub by variables. Administration
  * programs are not on every user's PATH.
  */
-export const toolEnvironment: NodeJS.ProcessEnv = {
-  LC_ALL: 'C',
-  HOME: process.env['HOME'],
-  TMPDIR: process.env['TMPDIR'],
-  TZ: process.env['TZ'],
-  PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`,
-};
+export function toolEnvironment(): NodeJS.ProcessEnv {
+  const { HOME, PATH = '', TMPDIR, TZ } = process.env;
+  return { LC_ALL: 'C', HOME, TMPDIR, TZ, PATH: `${PATH}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin` };
+}
 
 const maxOutputBytes = 4 * 1024 * 1024;
 
@@ -61,7 +58,7 @@ export async function runTool(
 ): Promise<ToolResult> {
   const { cwd, okCodes = [0], timeoutMs = 0 } = options;
   return new Promise((resolve, reject) => {
-    const settings = { cwd, env: toolEnvironment, timeout: timeoutMs, maxBuffer: maxOutputBytes };
+    const settings = { cwd, env: toolEnvironment(), timeout: timeoutMs, maxBuffer: maxOutputBytes };
     const child = execFile(tool, args, settings, (error, stdout, stderr) => {
       if (errnoOf(error) === 'ENOENT') {
         reject(toolMissing(tool, error));

@@ -1,6 +1,8 @@
+import { fileAdvice } from '../../contents/advice.ts';
+import { contentsThrough } from '../../contents/contents-through.ts';
 import type { NfsBackend } from '../direct.ts';
 import type { KernelBackend } from './kernel-backend.ts';
-import { MountFailed } from './mount-problem.ts';
+import { isUnsupported } from './mount-problem.ts';
 
 /**
  * A backend that begins with the kernel's client, and goes over to our own for good when mounting turns out not to be
@@ -16,7 +18,7 @@ export function withFallback(kernel: KernelBackend, createDirect: () => NfsBacke
       chosen = kernel;
     } catch (error) {
       // A server that is down says nothing about this machine: the kernel's client tells it in its own words.
-      if (!(error instanceof MountFailed) || error.problem.kind !== 'unsupported') return kernel;
+      if (!isUnsupported(error)) return kernel;
       chosen = createDirect();
     }
     return chosen;
@@ -45,6 +47,7 @@ export function withFallback(kernel: KernelBackend, createDirect: () => NfsBacke
     makeFolder: async (path) => (await backend()).makeFolder(path),
     usage: async (options) => (await backend()).usage(options),
     countChildren: async (path) => (await backend()).countChildren(path),
+    contents: contentsThrough(async (step) => step((await backend()).contents), fileAdvice),
     sweep: async () => (await backend()).sweep(),
     async [Symbol.asyncDispose]() {
       await choosing?.catch(() => undefined);

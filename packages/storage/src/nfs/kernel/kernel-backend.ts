@@ -1,15 +1,13 @@
-import { errnoOf, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { lookup } from 'node:dns/promises';
-import { join } from 'node:path';
 import type { Capabilities, ProbeCheck, ProbeReport } from '../../backend.ts';
-import { createLocalBackend } from '../../local.ts';
+import { fileOperations } from '../../iscsi/file-operations.ts';
 import type { NfsSettings } from '../config.ts';
 import type { NfsBackend } from '../direct.ts';
-import { KernelMount } from './kernel-mount.ts';
-import type { MountTools } from './kernel-mount.ts';
-import { mountError } from './mount-problem.ts';
-import { verifyReadBack } from './read-back.ts';
+import { mountSource } from './mount-command.ts';
+import { ShareHolder } from './share-holder.ts';
+import type { ShareHolderOptions } from './share-holder.ts';
 
 /** As a local tree. */
 const kernelCapabilities: Capabilities = {
@@ -21,97 +19,45 @@ const kernelCapabilities: Capabilities = {
   positionalRead: true,
 };
 
-export interface KernelBackendOptions {
+export interface KernelBackendOptions extends ShareHolderOptions {
   volumeId: string;
   ownerId: string;
-  /** A folder under the hub's data directory, for mount points. */
-  mountRoot: string;
-  /** Milliseconds for a mount, and for a call to a server that is dead. */
-  timeLimitMs: number;
-  tools?: MountTools | undefined;
 }
 
 /** A backend of mode `kernel`, and the mount itself for whoever wants to try it first. */
 export interface KernelBackend extends NfsBackend {
-  /** @throws MountFailed */
+  /** @throws HoldfastError see `mountError` */
   mount(): Promise<void>;
 }
 
 /**
- * A share that the kernel mounts, used as a local tree. It is mounted when it is first used, again when the mount is
- * gone or its server has forgotten it, and unmounted when the backend is disposed.
+ * A share that the kernel mounts, used as a local tree by a process of its own, in a mount namespace of its own. It is
+ * mounted when it is first used, again when its server has been given up, and unmounted when the backend is disposed.
  */
 export function createKernelBackend(settings: NfsSettings, options: KernelBackendOptions): KernelBackend {
-  const { volumeId, ownerId, mountRoot, timeLimitMs } = options;
-  const mount = new KernelMount(settings, join(mountRoot, `nfs-${volumeId}`), timeLimitMs, options.tools);
-  const local = createLocalBackend({
-    root: mount.mountPoint,
-    volumeId,
-    ownerId,
-    verifyStaged: verifyReadBack,
-  });
-
-  const onMount = async <T>(use: () => Promise<T>): Promise<T> => {
-    try {
-      await mount.ensure();
-    } catch (error) {
-      throw mountError(error, mount.source);
-    }
-    try {
-      return await use();
-    } catch (error) {
-      // The file handles of the mount are of a file system that the server does not export any more.
-      if (error instanceof Error && errnoOf(error.cause) === 'ESTALE')
-        await mount.remount().catch(() => undefined);
-      throw error;
-    }
-  };
-  /** For calls that do not stream: a thread may hang in the kernel a little longer, the caller does not. */
-  const inTime = <T>(doing: string, use: () => Promise<T>): Promise<T> =>
-    onMount(() => withinLimit(use(), timeLimitMs, `${doing} on ${mount.source}`));
-
+  const { volumeId, ownerId } = options;
+  const holder = new ShareHolder(settings, options);
+  const files = fileOperations((signal) => holder.caller(signal), { volumeId, ownerId });
   return {
+    ...files,
     type: 'nfs',
     capabilities: kernelCapabilities,
-    mount: () => mount.ensure(),
-    probe: (probe) =>
-      probeMount(settings, mount, probe?.signal, () => inTime('The check', () => local.probe(probe))),
-    stat: (path, stat) => inTime(`Looking at ${path}`, () => local.stat(path, stat)),
-    list: (path, list) => inTime(`Listing ${path}`, () => local.list(path, list)),
-    open: (path, open) => inTime(`Opening ${path}`, () => local.open(path, open)),
-    write: (path, source, write) => onMount(() => local.write(path, source, write)),
-    remove: (path, remove) => onMount(() => local.remove(path, remove)),
-    move: (from, to, move) => onMount(() => local.move(from, to, move)),
-    copy: (from, to, copy) => onMount(() => local.copy(from, to, copy)),
-    makeFolder: (path) => inTime(`Making the folder ${path}`, () => local.makeFolder(path)),
-    usage: (usage) => inTime('Asking for the usage', () => local.usage(usage)),
-    countChildren: (path) => inTime(`Counting ${path}`, () => local.countChildren(path)),
-    sweep: () => onMount(() => local.sweep()),
-    [Symbol.asyncDispose]: () => mount[Symbol.asyncDispose](),
+    mount: async () => void (await holder.caller()),
+    probe: (probe = {}) =>
+      probeShare(settings, probe.signal, {
+        mount: async () => void (await holder.caller(probe.signal)),
+        files: () => files.probe(probe),
+      }),
+    [Symbol.asyncDispose]: () => holder[Symbol.asyncDispose](),
   };
 }
 
-/** @throws HoldfastError `backend_unavailable` when the time is over */
-async function withinLimit<T>(running: Promise<T>, milliseconds: number, doing: string): Promise<T> {
-  const { promise: over, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const text = `${doing} has taken more than ${milliseconds / 1000} s. Check that the NFS server is alive.`;
-    reject(new HoldfastError('backend_unavailable', text));
-  }, milliseconds);
-  try {
-    return await Promise.race([running, over]);
-  } finally {
-    clearTimeout(timer);
-    running.catch(() => undefined);
-  }
-}
-
-async function probeMount(
-  { server }: NfsSettings,
-  mount: KernelMount,
+async function probeShare(
+  settings: NfsSettings,
   signal: AbortSignal | undefined,
-  probeLocal: () => Promise<ProbeReport>,
+  steps: { mount: () => Promise<void>; files: () => Promise<ProbeReport> },
 ): Promise<ProbeReport> {
+  const { server } = settings;
   const started = performance.now();
   const checks: ProbeCheck[] = [];
   const attempt = async (name: string, run: () => Promise<ProbeCheck[]>): Promise<void> => {
@@ -120,8 +66,7 @@ async function probeMount(
       throwIfCancelled(signal, 'The check');
       checks.push(...(await run()));
     } catch (error) {
-      const known = mountError(error, mount.source);
-      checks.push({ name, ok: false, message: known instanceof Error ? known.message : String(known) });
+      checks.push({ name, ok: false, message: error instanceof Error ? error.message : String(error) });
     }
   };
   await attempt('resolve', async () => {
@@ -132,9 +77,9 @@ async function probeMount(
     return [{ name: 'resolve', ok: true, message: `${server} is ${address}.` }];
   });
   await attempt('export', async () => {
-    await mount.ensure();
-    return [{ name: 'export', ok: true, message: `${mount.source} is mounted at ${mount.mountPoint}.` }];
+    await steps.mount();
+    return [{ name: 'export', ok: true, message: `${mountSource(settings)} is mounted.` }];
   });
-  await attempt('list', async () => (await probeLocal()).checks);
+  await attempt('list', async () => (await steps.files()).checks);
   return { ok: checks.every((check) => check.ok), checks, latencyMs: performance.now() - started };
 }

@@ -1,27 +1,24 @@
 import { joinBackendPath, parseBackendPath } from '@holdfast/bytes/backend-path';
 import { sha256Hex } from '@holdfast/bytes/sha256';
 import { makeTempDir } from '@holdfast/test-support/temp-dir';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeStorageConformance } from '../../conformance.ts';
 import { chunksOf, sampleBytes } from '../../conformance/sample-bytes.ts';
 import { refusal } from '../../conformance/subject.ts';
-import { prepareLocalRoot } from '../../local.ts';
 import { parseNfsConfig } from '../config.ts';
 import { createDirectBackend } from '../direct.ts';
+import { FolderMounts } from '../testing/folder-mounts.ts';
 import { makeTestShare } from '../testing/test-share.ts';
 import { chooseClient } from './choosing.ts';
 import { withFallback } from './falling-back.ts';
 import { createKernelBackend } from './kernel-backend.ts';
-import { KernelMount } from './kernel-mount.ts';
-import type { MountTools } from './kernel-mount.ts';
 import { kernelObstacle, lookAtKernel } from './kernel-support.ts';
 import type { KernelSupport } from './kernel-support.ts';
 import { mountArguments } from './mount-command.ts';
-import { explainMountOutput, MountFailed } from './mount-problem.ts';
-import { findMount } from './mount-table.ts';
+import { explainMountOutput } from './mount-problem.ts';
+import { answersOfMount } from './mount-stats.ts';
 import { prepareByKernel } from './preparing.ts';
 import { verifyReadBack } from './read-back.ts';
 
@@ -32,61 +29,8 @@ const able: KernelSupport = {
   hasModules: false,
   hasMountHelper: true,
 };
-const settings = parseNfsConfig({ server: 'nas', export_path: '/srv/share' });
+const settings = parseNfsConfig({ server: 'localhost', export_path: '/srv/share' });
 const file = parseBackendPath('/folder/file');
-
-/** Stands in for mount(8): the share is a folder that is moved to the mount point, and back. */
-class FolderMounts implements MountTools {
-  readonly share: string;
-  readonly calls: string[][] = [];
-  mountedAt: string | undefined;
-  source = 'nas:/srv/share';
-  failure: Error | undefined;
-  isBusy = false;
-
-  constructor(share: string) {
-    this.share = share;
-  }
-
-  async mount(args: readonly string[]): Promise<void> {
-    this.calls.push(['mount', ...args]);
-    if (this.failure !== undefined) throw this.failure;
-    const mountPoint = args.at(-1) ?? '';
-    await rmdir(mountPoint);
-    await rename(this.share, mountPoint);
-    this.mountedAt = mountPoint;
-  }
-
-  async unmount(args: readonly string[]): Promise<void> {
-    this.calls.push(['umount', ...args]);
-    if (this.isBusy && !args.includes('-l')) throw new Error('umount: target is busy.');
-    const mountPoint = args.at(-1) ?? '';
-    await rename(mountPoint, this.share);
-    await mkdir(mountPoint);
-    this.mountedAt = undefined;
-  }
-
-  async readTable(): Promise<string> {
-    const escaped = this.mountedAt?.replaceAll(' ', '\\040');
-    const line = `40 1 0:30 / ${escaped} rw,relatime shared:1 - nfs4 ${this.source} rw,vers=4.1\n`;
-    return `22 1 8:1 / / rw,relatime - ext4 /dev/root rw\n${this.mountedAt === undefined ? '' : line}`;
-  }
-}
-
-async function makeMounts(): Promise<
-  { mounts: FolderMounts; mountRoot: string; volumeId: string } & AsyncDisposable
-> {
-  const work = await makeTempDir('nfs kernel');
-  const share = work.join('share');
-  await mkdir(share);
-  const { volumeId } = await prepareLocalRoot({ root: share });
-  return {
-    mounts: new FolderMounts(share),
-    mountRoot: work.join('mounts'),
-    volumeId,
-    [Symbol.asyncDispose]: () => work[Symbol.asyncDispose](),
-  };
-}
 
 describe('the kernel client', () => {
   it.each([
@@ -141,13 +85,15 @@ describe('the arguments of mount(8)', () => {
       '-t',
       'nfs',
       '-o',
-      'vers=4.1,port=2049,soft,timeo=50,retrans=2,nosuid,nodev',
+      'vers=4.1,port=2049,soft,timeo=50,retrans=2,retry=0,actimeo=0,nosuid,nodev',
       'nas:/srv/share',
       '/mnt/x',
     ]);
-    expect(argumentsOf({ mount_options: 'nfsvers=3,hard,timeo=600,nconnect=4', port: 2050 })[3]).toBe(
-      'vers=3,port=2050,hard,timeo=600,nconnect=4,retrans=2,nosuid,nodev',
+    const own = 'nfsvers=3,hard,timeo=600,nconnect=4,acregmax=5,suid';
+    expect(argumentsOf({ mount_options: own, port: 2050 })[3]).toBe(
+      'vers=3,port=2050,hard,timeo=600,nconnect=4,acregmax=5,suid,retrans=2,retry=0,nodev,nolock',
     );
+    expect(argumentsOf({ mount_options: 'vers=3,lock' })[3]).not.toContain('nolock');
   });
 
   it('put an IPv6 address in brackets', () => {
@@ -169,6 +115,9 @@ describe('what mount(8) printed', () => {
     ["mount: /mnt: unknown filesystem type 'nfs'.", 'unsupported', 'mode'],
     ['mount.nfs: No such device', 'unsupported', 'mode'],
     ['mount: only root can do that', 'unsupported', 'mode'],
+    ['mount.nfs: failed to apply fstab options', 'unsupported', 'mode'],
+    ['mount.nfs: Protocol not supported', 'config', 'mount_options'],
+    ['mount.nfs: mount system call failed', 'unavailable', 'server'],
     ['mount.nfs: Operation not permitted', 'unsupported', 'mode'],
     [
       'mount: bad option; for several filesystems (e.g. nfs, cifs) you might need a /sbin/mount.<type> helper program.',
@@ -182,115 +131,108 @@ describe('what mount(8) printed', () => {
   });
 });
 
-it('a mount is found in the table by its unescaped name, the last one first', () => {
-  const table =
-    '1 0 8:1 / / rw - ext4 /dev/root rw\n' +
-    '40 1 0:30 / /mnt/a\\040b rw,relatime shared:1 master:2 - nfs4 nas:/one rw\n' +
-    '41 1 0:31 / /mnt/a\\040b rw - nfs4 nas:/two rw\n' +
-    'not a line of it\n';
-  expect(findMount(table, '/mnt/a b')).toEqual({
-    mountPoint: '/mnt/a b',
-    fileSystem: 'nfs4',
-    source: 'nas:/two',
+describe('the answers of a server', () => {
+  const entry = (mountPoint: string, ...receives: number[]): string =>
+    [
+      `device nas:/srv/share mounted on ${mountPoint} with fstype nfs4 statvers=1.1`,
+      '\topts:\trw,vers=4.1,soft,proto=tcp,port=2049,timeo=50,retrans=2',
+      '\tRPC iostats version: 1.1  p/v: 100003/4 (nfs)',
+      ...receives.map((count) => `\txprt:\ttcp 0 0 2 0 3 164 ${count} 0 181 0 32 497 17`),
+      '\tper-op statistics',
+      '',
+    ].join('\n');
+
+  it('are counted over all connections of the mount, and of no other', () => {
+    const table = `device /dev/root mounted on / with fstype ext4\n${entry('/mnt/a', 3)}${entry('/mnt/a\\040b', 160, 40)}`;
+    expect(answersOfMount(table, '/mnt/a b')).toBe(200);
+    expect(answersOfMount(table, '/mnt/a')).toBe(3);
+    expect(answersOfMount(table, '/mnt')).toBeUndefined();
+    expect(answersOfMount(table, '/')).toBeUndefined();
   });
-  expect(findMount(table, '/mnt/a')).toBeUndefined();
 });
 
 describe('a mounted share', () => {
-  it('is mounted when it is first used, once, again when it is gone, and unmounted at the end', async () => {
-    await using made = await makeMounts();
-    const { mounts, mountRoot, volumeId } = made;
-    const options = { volumeId, ownerId: 'hub-1', mountRoot, timeLimitMs: 5000, tools: mounts };
+  it('is mounted when it is first used, once, where nobody else sees it, and again by the next backend', async () => {
+    await using mounts = await FolderMounts.make();
+    const { mountRoot, volumeId } = mounts;
+    const options = { volumeId, ownerId: 'hub-1', mountRoot, timeLimitMs: 20_000 };
     {
       await using backend = createKernelBackend(settings, options);
-      expect(mounts.calls).toEqual([]);
+      expect(await mounts.calls()).toEqual([]);
       await Promise.all([1, 2, 3].map((n) => backend.write(file, chunksOf(sampleBytes(n)))));
-      expect(mounts.calls.map(([program]) => program)).toEqual(['mount']);
-      await mounts.unmount([join(mountRoot, `nfs-${volumeId}`)]);
-      await backend.stat(file);
-      expect(mounts.mountedAt).toBe(join(mountRoot, `nfs-${volumeId}`));
+      expect(await mounts.calls()).toEqual([expect.stringContaining('mount -t nfs -o vers=4.1,')]);
+      expect(await readdir(join(mounts.share, 'folder'))).toEqual(['file']);
+      expect(await readdir(mountRoot)).toEqual([]);
     }
-    expect(mounts.mountedAt).toBeUndefined();
-    expect(await readdir(mountRoot)).toEqual([]);
+    await using another = createKernelBackend(settings, options);
+    expect((await another.stat(file)).type).toBe('file');
+    expect((await mounts.calls()).map((call) => call.split(' ')[0])).toEqual(['mount', 'umount', 'mount']);
   });
 
-  it('is taken over from a hub that was killed, and taken away when it is of another share', async () => {
-    await using made = await makeMounts();
-    const { mounts, mountRoot } = made;
-    const mountPoint = join(mountRoot, 'point');
-    const first = new KernelMount(settings, mountPoint, 5000, mounts);
-    await first.ensure();
-    const second = new KernelMount(settings, mountPoint, 5000, mounts);
-    await second.ensure();
-    expect(mounts.calls).toHaveLength(1);
-    mounts.source = 'nas:/other';
-    mounts.isBusy = true;
-    await second.ensure();
-    expect(mounts.calls.slice(1).map((call) => call.slice(0, 3))).toEqual([
-      ['umount', mountPoint],
-      ['umount', '-l', '-f'],
-      ['mount', '-t', 'nfs'],
-    ]);
-  });
-
-  it('that is gone and does not come back is refused before anything is written', async () => {
-    await using made = await makeMounts();
-    const { mounts, mountRoot, volumeId } = made;
-    const options = { volumeId, ownerId: 'hub-1', mountRoot, timeLimitMs: 5000, tools: mounts };
+  it('that cannot be mounted is refused before anything is written', async () => {
+    await using mounts = await FolderMounts.make();
+    const { mountRoot, volumeId } = mounts;
+    const options = { volumeId, ownerId: 'hub-1', mountRoot, timeLimitMs: 20_000 };
     await using backend = createKernelBackend(settings, options);
-    mounts.failure = Object.assign(new Error('exit 32'), { stderr: 'mount.nfs: Connection refused' });
+    await mounts.failWith('mount.nfs: Connection refused');
     const error = await refusal(backend.write(file, chunksOf(sampleBytes(1))), 'backend_unavailable');
-    expect(error.message).toContain('nas:/srv/share cannot be mounted');
+    expect(error.message).toContain('localhost:/srv/share cannot be mounted');
     const report = await backend.probe();
-    expect(report.checks.find((check) => !check.ok)?.name).toMatch(/resolve|export/);
-    expect(await readdir(join(mountRoot, `nfs-${volumeId}`))).toEqual([]);
+    expect(report.checks.map(({ name, ok }) => `${name} ${ok}`)).toEqual(['resolve true', 'export false']);
+    expect(await readdir(mountRoot)).toEqual([]);
+    await mounts.failWith(undefined);
+    expect((await backend.write(file, chunksOf(sampleBytes(1)))).entry.size).toBe(1);
   });
 
   it('is prepared on a mount of its own, which does not stay', async () => {
-    await using made = await makeMounts();
-    const { mounts, mountRoot, volumeId } = made;
-    expect(await prepareByKernel(settings, { mountRoot, timeLimitMs: 5000, tools: mounts })).toEqual({
-      volumeId,
-    });
-    expect(mounts.mountedAt).toBeUndefined();
-    expect(await readdir(mountRoot)).toEqual([]);
-    mounts.failure = Object.assign(new Error('exit 32'), { stderr: 'mount.nfs: access denied by server' });
-    const prepare = prepareByKernel(settings, { mountRoot, timeLimitMs: 5000, tools: mounts });
-    expect((await refusal(prepare, 'validation_failed')).errors?.[0]?.field).toBe('config.export_path');
+    await using mounts = await FolderMounts.make();
+    const { mountRoot, volumeId } = mounts;
+    const options = { mountRoot, timeLimitMs: 20_000 };
+    expect(await prepareByKernel(settings, options)).toEqual({ volumeId });
+    expect((await mounts.calls()).map((call) => call.split(' ')[0])).toEqual(['mount', 'umount']);
+    await mounts.failWith('mount.nfs: access denied by server');
+    const refused = await refusal(prepareByKernel(settings, options), 'validation_failed');
+    expect(refused.errors?.[0]?.field).toBe('config.export_path');
+    await mounts.failWith('mount.nfs: an incorrect mount option was specified');
+    const option = await refusal(prepareByKernel(settings, options), 'validation_failed');
+    expect(option.errors?.[0]?.field).toBe('config.mount_options');
+    await mounts.failWith('mount.nfs: Connection timed out');
+    await refusal(prepareByKernel(settings, options), 'backend_unavailable');
   });
 
-  it('fails in words when the real mount(8) fails', async () => {
-    await using work = await makeTempDir('nfs-mount');
-    const nowhere = parseNfsConfig({
-      server: '127.0.0.1',
-      export_path: '/none',
-      port: 1,
-      mount_options: 'vers=4.1,retry=0',
+  it('whose mount(8) does not end is given up', async () => {
+    await using mounts = await FolderMounts.make();
+    const { mountRoot, volumeId } = mounts;
+    await mounts.hang();
+    await using backend = createKernelBackend(settings, {
+      volumeId,
+      ownerId: 'hub-1',
+      mountRoot,
+      timeLimitMs: 300,
     });
-    const mount = new KernelMount(nowhere, work.join('point'), 10_000);
-    await expect(mount.ensure()).rejects.toBeInstanceOf(MountFailed);
-    await mount[Symbol.asyncDispose]();
-    expect(existsSync(work.join('point'))).toBe(false);
+    const error = await refusal(backend.stat(file), 'backend_unavailable');
+    expect(error.message).toContain('did not answer in time');
   });
 });
 
 it('a machine that turns out not to be able to mount is served by our own client', async () => {
   await using share = await makeTestShare();
-  await using made = await makeMounts();
-  made.mounts.failure = Object.assign(new Error('exit 1'), { stderr: 'mount: only root can do that' });
+  await using mounts = await FolderMounts.make();
+  await mounts.failWith('mount: only root can do that');
   const { volumeId } = share.options;
-  const options = { volumeId, ownerId: 'hub-1', timeLimitMs: 5000 };
-  const kernel = createKernelBackend(settings, { ...options, mountRoot: made.mountRoot, tools: made.mounts });
-  await using backend = withFallback(kernel, () =>
-    createDirectBackend(parseNfsConfig(share.options), options),
-  );
-  expect(backend.capabilities.positionalRead).toBe(true);
+  const options = { volumeId, ownerId: 'hub-1', timeLimitMs: 20_000 };
+  const kernel = createKernelBackend(settings, { ...options, mountRoot: mounts.mountRoot });
+  let directs = 0;
+  await using backend = withFallback(kernel, () => {
+    directs += 1;
+    return createDirectBackend(parseNfsConfig(share.options), options);
+  });
   const [first, second] = await Promise.all(
     [1, 2].map((n) => backend.write(parseBackendPath(`/${n}`), chunksOf(sampleBytes(n)))),
   );
   expect([first?.entry.size, second?.entry.size]).toEqual([1, 2]);
-  expect(backend.capabilities.positionalRead).toBe(false);
-  expect(made.mounts.calls).toHaveLength(1);
+  expect(directs).toBe(1);
+  expect(await mounts.calls()).toHaveLength(1);
 });
 
 it('bytes that the server does not give back as they were sent are not published', async () => {
@@ -303,26 +245,29 @@ it('bytes that the server does not give back as they were sent are not published
   expect((await refusal(verify, 'backend_unavailable')).message).toContain('other bytes');
 });
 
-describeStorageConformance('nfs, kernel, on a folder in place of a mount', async () => {
-  const made = await makeMounts();
-  const { mounts, mountRoot, volumeId } = made;
-  const options = { volumeId, ownerId: 'hub-1', mountRoot, timeLimitMs: 30_000, tools: mounts };
-  const backend = createKernelBackend(
-    parseNfsConfig({ server: 'localhost', export_path: '/srv/share' }),
-    options,
-  );
-  mounts.source = 'localhost:/srv/share';
-  await backend.mount();
-  return {
-    backend,
-    seed: async (folder, names) => {
-      const onDisk = (path: string): string => join(mounts.mountedAt ?? '', path);
-      await mkdir(onDisk(folder), { recursive: true });
-      for (const name of names) await writeFile(onDisk(joinBackendPath(folder, name)), 'x');
-    },
-    dispose: async () => {
-      await backend[Symbol.asyncDispose]();
-      await made[Symbol.asyncDispose]();
-    },
-  };
-});
+describeStorageConformance(
+  'nfs, kernel, on a folder in place of a share',
+  async () => {
+    const mounts = await FolderMounts.make();
+    const { mountRoot, volumeId } = mounts;
+    const backend = createKernelBackend(settings, {
+      volumeId,
+      ownerId: 'hub-1',
+      mountRoot,
+      timeLimitMs: 30_000,
+    });
+    return {
+      backend,
+      seed: async (folder, names) => {
+        const onDisk = (path: string): string => join(mounts.share, path);
+        await mkdir(onDisk(folder), { recursive: true });
+        for (const name of names) await writeFile(onDisk(joinBackendPath(folder, name)), 'x');
+      },
+      dispose: async () => {
+        await backend[Symbol.asyncDispose]();
+        await mounts[Symbol.asyncDispose]();
+      },
+    };
+  },
+  { contents: true },
+);

@@ -1,4 +1,4 @@
-import { HoldfastError } from '@holdfast/contract/errors';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { NfsConfig } from '../config.ts';
 
 /** Why a share could not be mounted. */
@@ -49,7 +49,7 @@ const known: readonly (readonly [pattern: RegExp, problem: MountProblem])[] = [
     },
   ],
   [
-    /only root|must be superuser|operation not permitted|permission denied/i,
+    /only root|must be superuser|failed to apply fstab|operation not permitted|permission denied/i,
     {
       kind: 'unsupported',
       field: 'mode',
@@ -69,7 +69,9 @@ const known: readonly (readonly [pattern: RegExp, problem: MountProblem])[] = [
     {
       kind: 'config',
       field: 'mount_options',
-      message: 'the server does not speak this version of NFS; check vers= in config.mount_options',
+      message:
+        'the server does not serve this version of NFS; check that it runs, and vers= and mountport= in ' +
+        'config.mount_options',
     },
   ],
 ];
@@ -83,20 +85,21 @@ export function explainMountOutput(output: string): MountProblem {
   return { kind: 'unavailable', field: 'server', message };
 }
 
-/** A mount that failed. */
-export class MountFailed extends Error {
-  override readonly name = 'MountFailed';
-  readonly problem: MountProblem;
-
-  constructor(problem: MountProblem, options: { cause: unknown }) {
-    super(problem.message, options);
-    this.problem = problem;
-  }
+/**
+ * A failed mount as one of our errors, with the field to look at when that is at fault.
+ * @param source `server:/path`
+ */
+export function mountError(problem: MountProblem, source: string, cause: unknown): HoldfastError {
+  const { kind, field, message } = problem;
+  const text = `${source} cannot be mounted: ${message}. Nothing was written.`;
+  if (kind === 'unavailable') return new HoldfastError('backend_unavailable', text, { cause });
+  return new HoldfastError('backend_unavailable', text, {
+    errors: [{ field: `config.${field}`, message }],
+    cause,
+  });
 }
 
-/** A failed mount as one of our errors, for a backend that is in use; other errors stay what they are. */
-export function mountError(error: unknown, source: string): unknown {
-  if (!(error instanceof MountFailed)) return error;
-  const text = `${source} cannot be mounted: ${error.problem.message}. Nothing was written.`;
-  return new HoldfastError('backend_unavailable', text, { cause: error });
+/** Whether the kernel of this machine cannot mount, whatever the share; our own client may. */
+export function isUnsupported(error: unknown): error is HoldfastError {
+  return isHoldfastError(error) && error.errors?.[0]?.field === 'config.mode';
 }

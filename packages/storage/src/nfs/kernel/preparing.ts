@@ -1,37 +1,38 @@
 import { isHoldfastError } from '@holdfast/contract/errors';
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { prepareLocalRoot } from '../../local.ts';
 import { refuseConfig } from '../config.ts';
-import type { NfsSettings } from '../config.ts';
-import { KernelMount } from './kernel-mount.ts';
-import type { MountTools } from './kernel-mount.ts';
-import { mountError, MountFailed } from './mount-problem.ts';
+import type { NfsConfig, NfsSettings } from '../config.ts';
+import { isUnsupported } from './mount-problem.ts';
+import { ShareHolder } from './share-holder.ts';
+import type { ShareHolderOptions } from './share-holder.ts';
 
 /**
  * Mounts a share for as long as it takes to check and mark it.
- * @throws MountFailed of kind `unsupported`, for another client to be tried; HoldfastError `validation_failed`,
- *   `backend_unavailable`, `storage_full`
+ * @throws HoldfastError `validation_failed` with the field of the configuration; what `isUnsupported` tells, for another
+ *   client to be tried; `backend_unavailable`, `storage_full`, `cancelled`
  */
 export async function prepareByKernel(
   settings: NfsSettings,
-  options: { mountRoot: string; timeLimitMs: number; tools?: MountTools | undefined },
+  options: ShareHolderOptions & { signal?: AbortSignal | undefined },
 ): Promise<{ volumeId: string }> {
-  const mountPoint = join(options.mountRoot, `prepare-${randomUUID()}`);
-  await using mount = new KernelMount(settings, mountPoint, options.timeLimitMs, options.tools);
+  const { signal } = options;
+  await using holder = new ShareHolder(settings, options);
   try {
-    await mount.ensure();
+    const caller = await holder.caller(signal);
+    return await caller.call('prepare', {}, { signal, label: 'Marking the volume' });
   } catch (error) {
-    if (error instanceof MountFailed && error.problem.kind === 'config') {
-      refuseConfig(error.problem.field, error.problem.message, error);
-    }
-    if (error instanceof MountFailed && error.problem.kind === 'unsupported') throw error;
-    throw mountError(error, mount.source);
+    if (isUnsupported(error) || !isHoldfastError(error)) throw error;
+    const [problem] = error.errors ?? [];
+    if (problem === undefined) throw error;
+    // Of a mount that failed, or of the local folder that a mount is.
+    return refuseConfig(fieldOf(problem.field), problem.message, error);
   }
-  try {
-    return await prepareLocalRoot({ root: mountPoint });
-  } catch (error) {
-    if (!isHoldfastError(error, 'validation_failed')) throw error;
-    return refuseConfig('export_path', error.errors?.[0]?.message ?? error.message.replace(/\.$/, ''), error);
-  }
+}
+
+const fields: Record<string, keyof NfsConfig> = {
+  'config.server': 'server',
+  'config.mount_options': 'mount_options',
+};
+
+function fieldOf(name: string): keyof NfsConfig {
+  return fields[name] ?? 'export_path';
 }

@@ -1,4 +1,4 @@
-import { errnoOf, fileSystemError } from '@holdfast/bytes/durable-file';
+import { errnoOf, fileSystemError } from '@holdfast/bytes/file-system-error';
 import { StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { constants } from 'node:fs';

@@ -11,13 +11,18 @@ function validatorOf({ change, size, fileId, mtimeNs }: NfsAttributes): string {
   return `${change}-${size}-${fileId}-${mtimeNs}`;
 }
 
+/** What a path is whose attributes are those of a file or folder. */
+export function typeOf({ type }: NfsAttributes): StorageEntry['type'] {
+  return type === 'directory' ? 'directory' : 'file';
+}
+
 /** The entry of a path from the attributes of what it means. */
 export function entryOf(path: BackendPath, attributes: NfsAttributes): StorageEntry {
   const isFolder = attributes.type === 'directory';
   return {
     name: nameOf(path),
     path,
-    type: isFolder ? 'directory' : 'file',
+    type: typeOf(attributes),
     size: isFolder ? 0 : attributes.size,
     modifiedAt: new Date(Number(attributes.mtimeNs / 1_000_000n)),
     validator: isFolder ? '' : validatorOf(attributes),

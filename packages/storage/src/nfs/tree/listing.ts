@@ -1,17 +1,13 @@
-import {
-  isReservedName,
-  isRoot,
-  MAX_PATH_BYTES,
-  parseBackendPath,
-  segmentProblem,
-} from '@holdfast/bytes/backend-path';
+import { isReservedName, segmentProblem } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { isTempName, throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { isTempName } from '@holdfast/bytes/temp-name';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { ListOptions, ListPage } from '../../backend.ts';
-import { mapBounded } from '../../local/bounded.ts';
-import { refuseTempNames } from '../../local/jail.ts';
-import { decodeCursor, encodeCursor } from '../../local/list-cursor.ts';
+import { mapBounded } from '../../concurrency/bounded.ts';
+import { parsePageRequest } from '../../listing/page-request.ts';
+import { readPage } from '../../listing/page.ts';
+import { refuseTempNames } from '../../path-rules/refusals.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsAttributes, NfsFileSystem, NfsFolderEntry } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
@@ -21,8 +17,6 @@ import type { Place } from './resolving.ts';
 import type { OpenShare, Share } from './share.ts';
 
 const parallelLinks = 8;
-const defaultLimit = 100;
-const maxLimit = 1000;
 /** A folder whose cookies became void while it was read (many changes at once) is read from its beginning. */
 const maxReadings = 3;
 
@@ -30,12 +24,8 @@ const maxReadings = 3;
 interface Child {
   name: string;
   attributes: NfsAttributes;
-  isLink: boolean;
-}
-
-interface Candidate {
-  path: BackendPath;
-  child: Child;
+  /** A folder that a recursive listing goes into: not a symlink to one. */
+  isWalked: boolean;
 }
 
 /**
@@ -48,26 +38,17 @@ interface Candidate {
  *   `backend_unavailable`, `wrong_volume`, `cancelled`
  */
 export async function listFolder(share: Share, path: BackendPath, options: ListOptions): Promise<ListPage> {
-  const limit = parseLimit(options.limit);
-  const after = options.cursor === undefined ? undefined : decodeCursor(options.cursor, path);
+  const request = parsePageRequest(path, options);
   refuseTempNames(path);
   throwIfCancelled(options.signal, `Listing ${path}`);
   const entered = await share.enter();
   const children = await readTop(entered, path);
-  const candidates: Candidate[] = [];
-  const sequence =
-    options.recursive === true ? walk(entered, path, children, after) : direct(path, children, after);
-  for await (const candidate of sequence) {
-    throwIfCancelled(options.signal, `Listing ${path}`);
-    candidates.push(candidate);
-    if (candidates.length > limit) break;
-  }
-  const shown = candidates.slice(0, limit);
-  const page: ListPage = { entries: shown.map(({ path: at, child }) => entryOf(at, child.attributes)) };
-  const last = shown.at(-1);
-  if (candidates.length > limit && last !== undefined) page.nextCursor = encodeCursor(last.path);
-  if (options.recursive !== true) page.total = children.length;
-  return page;
+  const reading = {
+    isWalked: ({ isWalked }: Child) => isWalked,
+    readBelow: (folder: BackendPath) => readSubfolder(entered, folder),
+  };
+  const { shown, outline } = await readPage(path, children, reading, request, options);
+  return { entries: shown.map(({ path: at, child }) => entryOf(at, child.attributes)), ...outline };
 }
 
 /** How many children of a folder a listing shows. Errors as `listFolder`. */
@@ -87,17 +68,6 @@ export async function readWholeFolder(fs: NfsFileSystem, handle: Buffer): Promis
       if (!isFailure(error, nfsStatus.NOT_SAME, nfsStatus.BAD_COOKIE) || reading === maxReadings) throw error;
     }
   }
-}
-
-function parseLimit(limit = defaultLimit): number {
-  if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit;
-  throw new HoldfastError(
-    'validation_failed',
-    `A page of a listing has 1 to ${maxLimit} entries, not ${limit}.`,
-    {
-      errors: [{ field: 'limit', message: `it must be a whole number from 1 to ${maxLimit}` }],
-    },
-  );
 }
 
 async function readTop(share: OpenShare, path: BackendPath): Promise<Child[]> {
@@ -131,44 +101,7 @@ async function childOf(
   const isLink = entry.attributes.type === 'symlink';
   const attributes = isLink ? (await followEntry(share, path, name))?.attributes : entry.attributes;
   if (attributes?.type !== 'file' && attributes?.type !== 'directory') return undefined;
-  return { name, attributes, isLink };
-}
-
-function* direct(path: BackendPath, children: Child[], after: BackendPath | undefined): Generator<Candidate> {
-  for (const child of children) {
-    const childPath = pathOfChild(path, child.name);
-    if (childPath !== undefined && (after === undefined || childPath > after))
-      yield { path: childPath, child };
-  }
-}
-
-/**
- * The tree in the order of paths by code units. A folder `a` and its contents `a/…` are sorted apart among the names
- * beside it, because `a-b` comes between them. Only what is in the folders on the way down is held in memory.
- */
-async function* walk(
-  share: OpenShare,
-  path: BackendPath,
-  children: Child[],
-  after: BackendPath | undefined,
-): AsyncGenerator<Candidate> {
-  const steps = children.flatMap((child) => {
-    const own = { key: child.name, child, inside: false };
-    const isWalked = child.attributes.type === 'directory' && !child.isLink;
-    return isWalked ? [own, { key: `${child.name}/`, child, inside: true }] : [own];
-  });
-  steps.sort((a, b) => (a.key < b.key ? -1 : 1));
-  for (const { child, inside } of steps) {
-    const childPath = pathOfChild(path, child.name);
-    if (childPath === undefined) continue;
-    if (!inside) {
-      if (after === undefined || childPath > after) yield { path: childPath, child };
-      continue;
-    }
-    const contents = `${childPath}/`;
-    const isPast = after !== undefined && contents < after && !after.startsWith(contents);
-    if (!isPast) yield* walk(share, childPath, await readSubfolder(share, childPath), after);
-  }
+  return { name, attributes, isWalked: attributes.type === 'directory' && !isLink };
 }
 
 async function readSubfolder(share: OpenShare, path: BackendPath): Promise<Child[]> {
@@ -184,9 +117,4 @@ async function readSubfolder(share: OpenShare, path: BackendPath): Promise<Child
       return [];
     throw nfsError(error, `Listing ${path}`, 'read');
   }
-}
-
-function pathOfChild(parent: BackendPath, name: string): BackendPath | undefined {
-  const path = isRoot(parent) ? `/${name}` : `${parent}/${name}`;
-  return Buffer.byteLength(path) <= MAX_PATH_BYTES ? parseBackendPath(path) : undefined;
 }

@@ -1,8 +1,7 @@
 import { isRoot, nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { HoldfastError } from '@holdfast/contract/errors';
 import type { StorageEntry } from '../../backend.ts';
-import { refuseTempNames } from '../../local/jail.ts';
+import { existsAlready, refuseTempNames } from '../../path-rules/refusals.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import { nfsStatus } from '../status.ts';
 import { entryOf } from './entry.ts';
@@ -12,22 +11,18 @@ import type { Share } from './share.ts';
 /** Makes a folder and its missing parents. @throws HoldfastError `already_exists`, `not_a_directory` */
 export async function makeFolder(share: Share, path: BackendPath): Promise<StorageEntry> {
   refuseTempNames(path);
-  if (isRoot(path)) throw alreadyThere(path);
+  if (isRoot(path)) throw existsAlready(path);
   return share.locks.hold([path], async () => {
     const entered = await share.enter();
     await checkParent(entered, path);
-    if ((await lookAt(entered, path)) !== null) throw alreadyThere(path);
+    if ((await lookAt(entered, path)) !== null) throw existsAlready(path);
     const parent = await makeParent(entered, path);
     try {
       const node = await entered.fs.makeFolder(parent.node.handle, nameOf(path));
       return entryOf(path, node.attributes);
     } catch (error) {
-      if (isFailure(error, nfsStatus.EXIST)) throw alreadyThere(path, error);
+      if (isFailure(error, nfsStatus.EXIST)) throw existsAlready(path, error);
       throw nfsError(error, `Making the folder ${path}`);
     }
   });
-}
-
-function alreadyThere(path: BackendPath, cause?: unknown): HoldfastError {
-  return new HoldfastError('already_exists', `${path} exists already.`, { cause });
 }

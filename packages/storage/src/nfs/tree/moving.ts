@@ -1,15 +1,20 @@
-import { isWithin, nameOf } from '@holdfast/bytes/backend-path';
+import { nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { MoveOptions, StorageEntry } from '../../backend.ts';
-import { refuseTempNames } from '../../local/jail.ts';
-import { refuseRoot } from '../../local/moving.ts';
-import { isAFolder } from '../../local/reading.ts';
+import { refuseRoot, refuseTempNames } from '../../path-rules/refusals.ts';
+import {
+  destinationNotEmpty,
+  intoItself,
+  pathTaken,
+  refuseIntoItself,
+  requireDestination,
+} from '../../path-rules/relocating.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsNode } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
-import { entryOf, isSameFile } from './entry.ts';
+import { entryOf, isSameFile, typeOf } from './entry.ts';
 import { giveName } from './naming.ts';
 import { checkParent, findParent, lookAt, makeParent } from './resolving.ts';
 import type { Place } from './resolving.ts';
@@ -33,11 +38,11 @@ export async function moveEntry(
     const meant = await lookAt(entered, from);
     if (meant === null) throw new HoldfastError('file_not_found', `There is no ${from} to move.`);
     if (from === to && options.overwrite === true) return entryOf(to, meant.node.attributes);
-    if (meant.node.attributes.type === 'directory' && from !== to && isWithin(to, from))
-      throw intoItself(from, to);
+    const moved = { path: from, type: typeOf(meant.node.attributes) };
+    refuseIntoItself(moved, to);
     await checkParent(entered, to);
     const existing = await lookAt(entered, to);
-    requireFree(from, meant, to, existing, options.overwrite);
+    requireDestination(moved, to, existing && typeOf(existing.node.attributes), options.overwrite);
     const target = await makeParent(entered, to);
     try {
       const [own] = await entered.fs.walk(source.node.handle, [nameOf(from)]);
@@ -52,37 +57,6 @@ export async function moveEntry(
       throw notMoved(error, from, meant, to, options.overwrite);
     }
   });
-}
-
-function intoItself(from: BackendPath, to: BackendPath, cause?: unknown): HoldfastError {
-  return new HoldfastError('invalid_path', `${from} cannot be moved into itself (to ${to}).`, {
-    errors: [{ field: 'destination_path', message: 'it lies inside the folder that is to be moved' }],
-    cause,
-  });
-}
-
-function taken(to: BackendPath, cause?: unknown): HoldfastError {
-  const text = `${to} exists already. Ask to overwrite it, or choose another name.`;
-  return new HoldfastError('already_exists', text, { cause });
-}
-
-function requireFree(
-  from: BackendPath,
-  meant: Place,
-  to: BackendPath,
-  existing: Place | null,
-  overwrite: boolean | undefined,
-): void {
-  if (existing === null) return;
-  if (overwrite !== true) throw taken(to);
-  const [isFolder, wasFolder] = [meant, existing].map(({ node }) => node.attributes.type === 'directory');
-  if (wasFolder === true && isFolder === false) throw isAFolder(to);
-  if (wasFolder === false && isFolder === true) {
-    throw new HoldfastError(
-      'not_a_directory',
-      `${to} is a file, so the folder ${from} cannot take its place.`,
-    );
-  }
 }
 
 /** A symlink moved over the very file that it points to would leave a link to itself, and the bytes would be lost. */
@@ -106,12 +80,9 @@ function notMoved(
   overwrite: boolean | undefined,
 ): HoldfastError {
   const isTaken = isFailure(error, nfsStatus.EXIST, nfsStatus.NOTEMPTY);
-  if (isTaken && overwrite !== true) return taken(to, error);
+  if (isTaken && overwrite !== true) return pathTaken(to, error);
   // RFC 8881 §18.26.3 has EXIST for a folder that is not empty, where others say NOTEMPTY.
-  if (isTaken && meant.node.attributes.type === 'directory') {
-    const text = `The folder ${to} is not empty, so ${from} cannot take its place. Empty it first.`;
-    return new HoldfastError('not_empty', text, { cause: error });
-  }
+  if (isTaken && meant.node.attributes.type === 'directory') return destinationNotEmpty(from, to, error);
   if (isFailure(error, nfsStatus.INVAL)) return intoItself(from, to, error);
   return nfsError(error, `Moving ${from} to ${to}`);
 }

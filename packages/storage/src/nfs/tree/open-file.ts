@@ -1,11 +1,11 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled, unlessCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { ByteRange, OpenFile, StorageEntry } from '../../backend.ts';
+import { openedRange } from '../../path-rules/opened-range.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsAttributes, NfsFile } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
-import { unlessCancelled } from './cancelling.ts';
 import { entryOf } from './entry.ts';
 import { readFully } from './small-file.ts';
 
@@ -30,12 +30,7 @@ export class ShareFile implements OpenFile {
    *   replaced on a server that keeps no replaced files open
    */
   stream(range?: ByteRange, options: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
-    const { start, end } = range ?? { start: 0, end: this.entry.size };
-    const isRange = Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end;
-    if (!isRange || end > this.entry.size) {
-      const text = `Bytes ${start} to ${end} of ${this.entry.path} were asked for, but it has ${this.entry.size}.`;
-      throw new HoldfastError('range_not_satisfiable', text);
-    }
+    const { start, end } = openedRange(this.entry, range);
     return this.#read(start, end, options.signal);
   }
 

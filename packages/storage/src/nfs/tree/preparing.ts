@@ -1,8 +1,9 @@
 import { RESERVED_FOLDER } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { randomUUID } from 'node:crypto';
-import { MARKER_PATH, parseMarker, renderMarker } from '../../local/volume-marker.ts';
+import { MARKER_PATH, parseMarker, renderMarker } from '../../volume/marker.ts';
+import { STAGING_FOLDER } from '../../volume/staging-slot.ts';
 import { refuseConfig } from '../config.ts';
 import type { Connector } from '../connector.ts';
 import { ignoreStatus, isFailure, nfsError } from '../failure.ts';
@@ -37,7 +38,7 @@ export async function prepareShare(
   throwIfCancelled(signal, 'Preparing the share');
   try {
     const reserved = await ensureFolder(fs, root, RESERVED_FOLDER);
-    await ensureFolder(fs, reserved, 'staging');
+    await ensureFolder(fs, reserved, STAGING_FOLDER);
     throwIfCancelled(signal, 'Preparing the share');
     return { volumeId: (await readMarker(fs, reserved)) ?? (await writeMarker(fs, reserved)) };
   } catch (error) {

@@ -1,8 +1,7 @@
 import { isRoot } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { HoldfastError } from '@holdfast/contract/errors';
-import { refuseTempNames } from '../../local/jail.ts';
-import { isAFolder } from '../../local/reading.ts';
+import { isAFolder, refuseTempNames } from '../../path-rules/refusals.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsNode } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';

@@ -1,10 +1,10 @@
 import { nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
-import { mapBounded } from '../../local/bounded.ts';
-import { refuseTempNames } from '../../local/jail.ts';
-import { refuseRoot } from '../../local/moving.ts';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { isHoldfastError } from '@holdfast/contract/errors';
+import type { HoldfastError } from '@holdfast/contract/errors';
+import { mapBounded } from '../../concurrency/bounded.ts';
+import { folderNotEmpty, nothingToRemove, refuseRoot, refuseTempNames } from '../../path-rules/refusals.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsFileSystem, NfsName } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
@@ -32,13 +32,13 @@ export async function removeEntry(
     check();
     const entered = await share.enter();
     const parent = await findParent(entered, path).catch((error: unknown) => {
-      throw isHoldfastError(error, 'not_a_directory') ? nothingThere(path, error) : error;
+      throw isHoldfastError(error, 'not_a_directory') ? nothingToRemove(path, error) : error;
     });
     try {
       const { fs } = entered;
       const folder = parent.node.handle;
       const [node] = await fs.walk(folder, [nameOf(path)]);
-      if (node === undefined) throw nothingThere(path);
+      if (node === undefined) throw nothingToRemove(path);
       check();
       if (node.attributes.type !== 'directory') return await removeOne(fs, folder, nameOf(path), 'file');
       if (options.recursive === true) return await removeTree(fs, folder, nameOf(path), check);
@@ -49,16 +49,9 @@ export async function removeEntry(
   });
 }
 
-function nothingThere(path: BackendPath, cause?: unknown): HoldfastError {
-  return new HoldfastError('file_not_found', `There is no ${path} to remove.`, { cause });
-}
-
 function notRemoved(error: unknown, path: BackendPath): HoldfastError {
-  if (isFailure(error, nfsStatus.NOENT)) return nothingThere(path, error);
-  if (isFailure(error, nfsStatus.NOTEMPTY, nfsStatus.EXIST)) {
-    const text = `The folder ${path} is not empty. Empty it first, or ask to remove it with all that is in it.`;
-    return new HoldfastError('not_empty', text, { cause: error });
-  }
+  if (isFailure(error, nfsStatus.NOENT)) return nothingToRemove(path, error);
+  if (isFailure(error, nfsStatus.NOTEMPTY, nfsStatus.EXIST)) return folderNotEmpty(path, error);
   return nfsError(error, `Removing ${path}`);
 }
 

@@ -1,8 +1,8 @@
 import { RESERVED_FOLDER } from '@holdfast/bytes/backend-path';
 import { HoldfastError } from '@holdfast/contract/errors';
-import { PathLocks } from '../../local/path-locks.ts';
-import { MARKER_PATH, parseMarker } from '../../local/volume-marker.ts';
-import { STAGING_FOLDER } from '../../local/volume.ts';
+import { PathLocks } from '../../concurrency/path-locks.ts';
+import { MARKER_PATH, parseMarker } from '../../volume/marker.ts';
+import { STAGING_FOLDER } from '../../volume/staging-slot.ts';
 import type { Connector } from '../connector.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsFileSystem, NfsNode } from '../file-system.ts';
@@ -78,22 +78,18 @@ export class Share {
   }
 
   /** The folder for unfinished files; it is made again when somebody removed it. */
-  async openStaging({ fs, reserved }: EnteredShare): Promise<Buffer> {
-    try {
-      const [staging] = await fs.walk(reserved, [STAGING_FOLDER]);
-      return (staging ?? (await this.#makeStaging(fs, reserved))).handle;
-    } catch (error) {
-      throw nfsError(error, `Opening the staging folder of ${this.label}`);
-    }
+  async openStaging(entered: EnteredShare): Promise<Buffer> {
+    return this.openReserved(entered, STAGING_FOLDER);
   }
 
-  async #makeStaging(fs: NfsFileSystem, reserved: Buffer): Promise<NfsNode> {
+  /** A folder of the reserved area, or a folder in that one; it is made when it is missing. */
+  async openReserved({ fs, reserved }: EnteredShare, ...names: string[]): Promise<Buffer> {
     try {
-      return await fs.makeFolder(reserved, STAGING_FOLDER);
+      let folder = reserved;
+      for (const name of names) folder = (await openOrMake(fs, folder, name)).handle;
+      return folder;
     } catch (error) {
-      const [staging] = isFailure(error, nfsStatus.EXIST) ? await fs.walk(reserved, [STAGING_FOLDER]) : [];
-      if (staging === undefined) throw error;
-      return staging;
+      throw nfsError(error, `Opening the folder ${RESERVED_FOLDER}/${names.join('/')} of ${this.label}`);
     }
   }
 
@@ -156,6 +152,18 @@ export class Share {
         retryable: error.status === nfsStatus.NOENT,
       },
     );
+  }
+}
+
+async function openOrMake(fs: NfsFileSystem, parent: Buffer, name: string): Promise<NfsNode> {
+  const [existing] = await fs.walk(parent, [name]);
+  if (existing !== undefined) return existing;
+  try {
+    return await fs.makeFolder(parent, name);
+  } catch (error) {
+    const [made] = isFailure(error, nfsStatus.EXIST) ? await fs.walk(parent, [name]) : [];
+    if (made === undefined) throw error;
+    return made;
   }
 }
 

@@ -1,12 +1,13 @@
+import { requireNotMore, requireSha256, requireSize } from '@holdfast/bytes/announced-bytes';
+import { SourceReader } from '@holdfast/bytes/source-reader';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WriteOptions } from '../../backend.ts';
-import { StagingSlot } from '../../local/staging.ts';
+import { StagingSlot } from '../../volume/staging-slot.ts';
 import { ignoreStatus, nfsError } from '../failure.ts';
 import type { NfsAttributes, NfsFile } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
 import type { EnteredShare, Share } from './share.ts';
-import { SourceReader } from './source-reader.ts';
 import { Upload } from './uploading.ts';
 
 /** Milliseconds that a failed write waits for its own cleaning up; the rest goes on behind its back, or is left to a sweep. */
@@ -54,7 +55,7 @@ export async function withStaged<T>(
   const upload = new Upload(file, label, expectations.expectedSize);
   try {
     const { size, sha256 } = await fill(upload, label, source, expectations);
-    const attributes = await requireSize(file, label, size);
+    const attributes = await requireStoredSize(file, label, size);
     return await use({ ...place, size, sha256, handle: file.handle, attributes });
   } finally {
     const cleaning = cleanUp(entered, upload, file, place).finally(() => slot[Symbol.dispose]());
@@ -66,32 +67,23 @@ async function fill(
   upload: Upload,
   label: string,
   source: AsyncIterable<Uint8Array>,
-  { expectedSize, expectedSha256, signal }: Expectations,
+  expectations: Expectations,
 ): Promise<{ size: number; sha256: string }> {
-  await using reader = new SourceReader(source, signal, `Writing ${label}`);
+  await using reader = new SourceReader(source, expectations.signal, `Writing ${label}`);
   let received = 0;
   for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
     received += chunk.byteLength;
-    if (expectedSize !== undefined && received > expectedSize) {
-      const text = `${label} was announced with ${expectedSize} bytes, but more came. Nothing was changed.`;
-      throw new HoldfastError('incomplete_body', text);
-    }
+    requireNotMore(label, expectations, received);
     await reader.during(upload.append(chunk));
   }
-  if (expectedSize !== undefined && received !== expectedSize) {
-    const text = `${label} was announced with ${expectedSize} bytes, but only ${received} came. Send it again.`;
-    throw new HoldfastError('incomplete_body', text);
-  }
+  requireSize(label, expectations, received);
   const stored = await reader.during(upload.finish());
-  if (expectedSha256 !== undefined && stored.sha256 !== expectedSha256) {
-    const text = `${label} was announced with SHA-256 ${expectedSha256}, but the bytes have ${stored.sha256}.`;
-    throw new HoldfastError('checksum_mismatch', `${text} Nothing was changed; send it again.`);
-  }
+  requireSha256(label, expectations, stored.sha256);
   return stored;
 }
 
 /** Every chunk was compared; this shows that there is nothing beside them. */
-async function requireSize(file: NfsFile, label: string, size: number): Promise<NfsAttributes> {
+async function requireStoredSize(file: NfsFile, label: string, size: number): Promise<NfsAttributes> {
   try {
     const attributes = await file.attributes();
     if (attributes.size === size) return attributes;

@@ -1,13 +1,11 @@
+import { isLeftOver } from '../../volume/left-over.ts';
 import type { SweepReport } from '../../backend.ts';
-import { parseStagingName } from '../../local/staging.ts';
+import { parseStagingName } from '../../volume/staging-slot.ts';
 import { isFailure, nfsError } from '../failure.ts';
 import type { NfsFileSystem, NfsFolderEntry } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
 import { readWholeFolder } from './listing.ts';
 import type { Share } from './share.ts';
-
-/** A staged file that nobody has written to for this long belongs to no living hub, whoever made it. */
-const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
 /**
  * Removes what interrupted writes left: staged files of this owner, and those of anyone that are older than 24 hours.
@@ -21,18 +19,15 @@ export async function sweepStaging(share: Share): Promise<SweepReport> {
   try {
     for (const entry of await readWholeFolder(entered.fs, staging)) {
       const staged = parseStagingName(entry.name.toString());
-      if (staged === undefined || staged.isUnderWay || entry.attributes.type === 'directory') continue;
-      if (staged.ownerId !== share.ownerId && !isAbandoned(entry)) continue;
+      if (staged === undefined || entry.attributes.type === 'directory') continue;
+      const modifiedMs = Number(entry.attributes.mtimeNs / 1_000_000n);
+      if (!isLeftOver(staged, share.ownerId, modifiedMs, Date.now())) continue;
       await removeCounted(entered.fs, staging, entry, report);
     }
   } catch (error) {
     throw nfsError(error, `Sweeping the staging folder of ${share.label}`);
   }
   return report;
-}
-
-function isAbandoned({ attributes }: NfsFolderEntry): boolean {
-  return Date.now() - Number(attributes.mtimeNs / 1_000_000n) > abandonedAfterMs;
 }
 
 async function removeCounted(

@@ -1,14 +1,14 @@
 import { isRoot, nameOf } from '@holdfast/bytes/backend-path';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { throwIfCancelled } from '@holdfast/bytes/durable-file';
-import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { HoldfastError } from '@holdfast/contract/errors';
 import type { CopyOptions, WriteOptions, WriteResult } from '../../backend.ts';
-import { refuseTempNames } from '../../local/jail.ts';
-import { isAFolder } from '../../local/reading.ts';
+import { notAbsent, requirePublishable, requireWritable } from '../../path-rules/publishing.ts';
+import { isAFolder, refuseTempNames } from '../../path-rules/refusals.ts';
+import { copyByWriting } from '../../path-rules/relocating.ts';
 import { isFailure, nfsError } from '../failure.ts';
-import type { NfsNode } from '../file-system.ts';
 import { nfsStatus } from '../status.ts';
-import { entryOf } from './entry.ts';
+import { entryOf, typeOf } from './entry.ts';
 import { giveName } from './naming.ts';
 import { openShareFile } from './reading.ts';
 import { checkParent, lookAt, makeParent } from './resolving.ts';
@@ -34,22 +34,10 @@ export async function writeFile(
   throwIfCancelled(options.signal, `Writing ${path}`);
   const entered = await share.enter();
   await checkParent(entered, path);
-  requireWritable(path, await lookAt(entered, path), options.ifAbsent);
+  const existing = await lookAt(entered, path);
+  requireWritable(path, existing && typeOf(existing.node.attributes), options.ifAbsent);
   return withStaged(share, entered, path, source, options, (staged) =>
     share.locks.hold([path], () => publish(share, path, staged, options)),
-  );
-}
-
-function requireWritable(
-  path: BackendPath,
-  existing: { node: NfsNode } | null,
-  ifAbsent: boolean | undefined,
-): void {
-  if (existing?.node.attributes.type === 'directory') throw isAFolder(path);
-  if (existing === null || ifAbsent !== true) return;
-  throw new HoldfastError(
-    'precondition_failed',
-    `${path} exists already, and the write asked that it does not.`,
   );
 }
 
@@ -63,19 +51,14 @@ async function publish(
     // Entered anew: a share that was exchanged while the bytes came in must not count as written.
     const entered = await share.enter();
     const existing = await lookAt(entered, path);
-    requireWritable(path, existing, options.ifAbsent);
-    await options.precondition?.(existing === null ? null : entryOf(path, existing.node.attributes));
-    throwIfCancelled(options.signal, `Writing ${path}`);
+    await requirePublishable(path, existing && entryOf(path, existing.node.attributes), options);
     const parent = await makeParent(entered, path);
     const target = { folder: parent.node.handle, name: nameOf(path), onlyIfFree: options.ifAbsent === true };
     try {
       const attributes = await giveName(entered.fs, staged, target, path);
       return { entry: entryOf(path, attributes), sha256: staged.sha256, replaced: existing !== null };
     } catch (error) {
-      if (isFailure(error, nfsStatus.EXIST) && options.ifAbsent === true) {
-        const text = `${path} exists already, and the write asked that it does not.`;
-        throw new HoldfastError('precondition_failed', text, { cause: error });
-      }
+      if (isFailure(error, nfsStatus.EXIST) && options.ifAbsent === true) throw notAbsent(path, error);
       // The folder was removed by somebody else in this moment: make it again.
       const isFolderGone = isFailure(error, nfsStatus.NOENT, nfsStatus.STALE, nfsStatus.FHEXPIRED);
       if (!isFolderGone) throw nfsError(error, `Publishing ${path}`);
@@ -94,20 +77,5 @@ export async function copyFile(
   options: CopyOptions,
 ): Promise<WriteResult> {
   await using file = await openShareFile(share, from);
-  const { signal } = options;
-  try {
-    return await writeFile(share, to, file.stream(undefined, signal === undefined ? {} : { signal }), {
-      expectedSize: file.entry.size,
-      ...(options.expectedSha256 === undefined ? {} : { expectedSha256: options.expectedSha256 }),
-      ifAbsent: options.overwrite !== true,
-      ...(signal === undefined ? {} : { signal }),
-    });
-  } catch (error) {
-    if (!isHoldfastError(error, 'precondition_failed')) throw error;
-    throw new HoldfastError(
-      'already_exists',
-      `${to} exists already. Ask to overwrite it, or choose another name.`,
-      { cause: error },
-    );
-  }
+  return await copyByWriting(file, to, options, (source, write) => writeFile(share, to, source, write));
 }

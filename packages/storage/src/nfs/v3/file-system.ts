@@ -127,6 +127,10 @@ export class V3FileSystem implements NfsFileSystem {
     return new V3OpenFile(this.#client, handle, await this.#transferLimits());
   }
 
+  async openToWrite(handle: Buffer): Promise<NfsFile> {
+    return this.open(handle);
+  }
+
   async create(folder: Buffer, name: string): Promise<NfsFile> {
     const verifier = randomBytes(VERIFIER_BYTES);
     const exclusive = 2;

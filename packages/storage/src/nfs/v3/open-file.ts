@@ -1,7 +1,13 @@
 import type { NfsAttributes, NfsFile } from '../file-system.ts';
 import { GarbledReply } from '../xdr/garbled.ts';
 import type { V3Client } from './client.ts';
-import { readAttributes, readOptionalAttributes, skipChanges, VERIFIER_BYTES } from './structures.ts';
+import {
+  readAttributes,
+  readOptionalAttributes,
+  skipChanges,
+  VERIFIER_BYTES,
+  writeSize,
+} from './structures.ts';
 
 const UNSTABLE = 0;
 
@@ -74,6 +80,17 @@ export class V3OpenFile implements NfsFile {
         skipChanges(reader);
         return reader.fixed(VERIFIER_BYTES).toString('hex');
       },
+    });
+  }
+
+  async resize(size: number): Promise<void> {
+    await this.#client.call({
+      procedure: 'SETATTR',
+      write: (writer) => {
+        writeSize(writer.opaque(this.handle), size);
+        writer.bool(false);
+      },
+      read: skipChanges,
     });
   }
 

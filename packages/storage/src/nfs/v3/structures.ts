@@ -64,6 +64,12 @@ export function writeMode(writer: XdrWriter, mode: number, alsoTimes = false): v
   writer.bool(true).u32(mode).bool(false).bool(false).bool(false).u32(time).u32(time);
 }
 
+/** Writes a sattr3 that sets the size, and the time of the last change to the server's clock. */
+export function writeSize(writer: XdrWriter, size: number): void {
+  const [keep, setToServerTime] = [0, 1];
+  writer.bool(false).bool(false).bool(false).bool(true).u64(size).u32(keep).u32(setToServerTime);
+}
+
 /** Writes a diropargs3. */
 export function writePlace(writer: XdrWriter, folder: Buffer, name: string | Uint8Array): void {
   writer.opaque(folder).opaque(name);

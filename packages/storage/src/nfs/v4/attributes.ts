@@ -191,3 +191,10 @@ export function writeModeAndTimes(writer: XdrWriter, mode: number): void {
   writeBitmap(writer, [attribute.mode, attribute.timeAccessSet, attribute.timeModifySet]);
   writer.u32(12).u32(mode).u32(setToServerTime).u32(setToServerTime);
 }
+
+/** Writes a fattr4 that sets the size, and the time of the last change to the server's clock. */
+export function writeSize(writer: XdrWriter, size: number): void {
+  const setToServerTime = 0;
+  writeBitmap(writer, [attribute.size, attribute.timeModifySet]);
+  writer.u32(12).u64(size).u32(setToServerTime);
+}

@@ -145,8 +145,11 @@ export class V4FileSystem implements NfsFileSystem {
   }
 
   async open(handle: Buffer): Promise<NfsFile> {
-    const state = await openByHandle(this.#client, handle, shareAccess.read);
-    return new V4OpenFile(this.#client, handle, shareAccess.read, state);
+    return this.#open(handle, shareAccess.read);
+  }
+
+  async openToWrite(handle: Buffer): Promise<NfsFile> {
+    return this.#open(handle, shareAccess.both);
   }
 
   async create(folder: Buffer, name: string): Promise<NfsFile> {
@@ -213,6 +216,11 @@ export class V4FileSystem implements NfsFileSystem {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client[Symbol.asyncDispose]();
+  }
+
+  async #open(handle: Buffer, access: number): Promise<NfsFile> {
+    const state = await openByHandle(this.#client, handle, access);
+    return new V4OpenFile(this.#client, handle, access, state);
   }
 
   async #walkSome(folder: Buffer, names: readonly NfsName[]): Promise<NfsNode[]> {

@@ -5,7 +5,7 @@ import { nfsStatus } from '../status.ts';
 import { StateLost } from './client.ts';
 import type { Reclaimable, V4Client } from './client.ts';
 import type { Operation } from './operation.ts';
-import { close, commit, getAttributes, open, putHandle, read, write } from './operations.ts';
+import { close, commit, getAttributes, open, putHandle, read, setSize, write } from './operations.ts';
 import type { Session } from './session.ts';
 
 const OWNER_BYTES = 16;
@@ -67,6 +67,10 @@ export class V4OpenFile implements NfsFile, Reclaimable {
     const committing = commit();
     await this.#client.run([putHandle(this.handle), committing]);
     return committing.value;
+  }
+
+  async resize(size: number): Promise<void> {
+    await this.#run((stateid) => setSize(stateid, size));
   }
 
   async attributes(): Promise<NfsAttributes> {

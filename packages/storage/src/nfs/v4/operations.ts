@@ -13,6 +13,7 @@ import {
   spaceAttributes,
   writeMode,
   writeModeAndTimes,
+  writeSize,
 } from './attributes.ts';
 import { Operation } from './operation.ts';
 
@@ -71,6 +72,15 @@ export function setModeAndTimes(stateid: Buffer, mode: number): Operation<void> 
     34,
     'SETATTR',
     (writer) => writeModeAndTimes(writer.fixed(stateid), mode),
+    (reader) => void readBitmap(reader),
+  );
+}
+
+export function setSize(stateid: Buffer, size: number): Operation<void> {
+  return new Operation(
+    34,
+    'SETATTR',
+    (writer) => writeSize(writer.fixed(stateid), size),
     (reader) => void readBitmap(reader),
   );
 }

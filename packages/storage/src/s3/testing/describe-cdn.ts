@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { bytesAt, chunksOf, readAll, sampleBytes } from '../../conformance/sample-bytes.ts';
 import type { S3Backend } from '../../s3.ts';
-import type { CephBench, TestBucket } from './ceph-bench.ts';
+import type { S3Bench, TestBucket } from './s3-bench.ts';
 
 const path = parseBackendPath('/a folder/file+1');
 const bytes = sampleBytes(600_000, 9);
@@ -21,7 +21,7 @@ type Change = (answer: Answer, requested: IncomingHttpHeaders) => Answer | 'cut'
 
 /** A cache in front of a public bucket, which passes on what the gateway answers, or something else. */
 async function startCdn(
-  bench: CephBench,
+  bench: S3Bench,
   bucket: TestBucket,
   change: Change,
 ): Promise<{ url: string; served: string[] }> {
@@ -70,7 +70,7 @@ async function startCdn(
 }
 
 /** Reads by way of a CDN. */
-export function describeCdn(bench: () => CephBench): void {
+export function describeCdn(bench: () => S3Bench): void {
   async function setUp(change: Change): Promise<{
     bucket: TestBucket;
     backend: S3Backend;

@@ -6,14 +6,14 @@ import { describe, expect, it } from 'vitest';
 import type { WriteOptions } from '../../backend.ts';
 import { bytesAt, chunksOf, sampleBytes } from '../../conformance/sample-bytes.ts';
 import type { S3Backend } from '../../s3.ts';
-import type { CephBench, TestBucket } from './ceph-bench.ts';
+import type { S3Bench, TestBucket } from './s3-bench.ts';
 
 const MIB = 1024 ** 2;
 const path = parseBackendPath('/file');
 const key = 'file';
 
 async function behindProxy(
-  bench: CephBench,
+  bench: S3Bench,
 ): Promise<{ bucket: TestBucket; proxy: TcpProxy; backend: S3Backend }> {
   const bucket = await bench.bucket();
   const proxy = await bench.proxy();
@@ -22,7 +22,7 @@ async function behindProxy(
 }
 
 /** Bytes that are changed on their way, in either direction. */
-export function describeIntegrity(bench: () => CephBench): void {
+export function describeIntegrity(bench: () => S3Bench): void {
   /** A write under a flip: either it tells the bytes that the server has, or it fails and nothing is there. */
   async function writeUnderFlip(
     setUp: Awaited<ReturnType<typeof behindProxy>>,

@@ -8,13 +8,13 @@ import { Bucket } from '../bucket.ts';
 import { parseS3Config } from '../config.ts';
 import { Connection } from '../connection.ts';
 import { copyOnServer } from '../copying.ts';
-import type { CephBench } from './ceph-bench.ts';
+import type { S3Bench } from './s3-bench.ts';
 
 const MIB = 1024 ** 2;
 const at = parseBackendPath;
 
 /** How files and folders are laid out as keys, and what goes with them. */
-export function describeLayout(bench: () => CephBench): void {
+export function describeLayout(bench: () => S3Bench): void {
   describe('carries its SHA-256 in the metadata', () => {
     it.each([
       ['of a small file', 1000, false],

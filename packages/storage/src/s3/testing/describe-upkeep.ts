@@ -8,12 +8,12 @@ import { Bucket } from '../bucket.ts';
 import { parseS3Config } from '../config.ts';
 import { Connection } from '../connection.ts';
 import { sweepStaging } from '../sweeping.ts';
-import type { CephBench, TestBucket } from './ceph-bench.ts';
+import type { S3Bench, TestBucket } from './s3-bench.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
 
 /** What `sweep` removes, and what failed writes leave. */
-export function describeUpkeep(bench: () => CephBench): void {
+export function describeUpkeep(bench: () => S3Bench): void {
   /** What a crash of a hub leaves: an upload with its record, a staged object, an upload to the staging area. */
   async function plantLeftovers(bucket: TestBucket, owner: string): Promise<void> {
     const begin = async (key: string): Promise<string> => {
@@ -53,6 +53,20 @@ export function describeUpkeep(bench: () => CephBench): void {
     expect(await sweepStaging(raw, Date.now() + dayMs + 60_000)).toEqual({ removed: 3, bytes: 6 });
     expect(await bucket.uploads()).toEqual([]);
     expect(await bucket.keys()).toEqual([]);
+  });
+
+  it('does not abort the upload of a file that is there: some servers take its bytes away then', async () => {
+    const bucket = await bench().bucket();
+    const bytes = sampleBytes(9 * 1024 ** 2, 3);
+    await bucket.backend.write(parseBackendPath('/file'), chunksOf(bytes));
+    const { 'holdfast-write': write_id } = await bucket.metadata('file');
+    const begin = new CreateMultipartUploadCommand({ Bucket: bucket.config.bucket, Key: 'file' });
+    const { UploadId: upload_id } = await bench().admin.send(begin);
+    const record = { owner_id: 'hub-1', key: 'file', upload_id, write_id };
+    await bucket.put(`.holdfast/staging/hub-1.${randomUUID()}.intent`, JSON.stringify(record));
+    expect(await bucket.backend.sweep()).toEqual({ removed: 0, bytes: 0 });
+    expect(await bucket.uploads()).toEqual(['file']);
+    expect(await bucket.keys()).toEqual(['file']);
   });
 
   it('does not abort what a record names outside of its prefix', async () => {
