@@ -9,6 +9,8 @@ import type { HubConfig } from './config/config.ts';
 import type { DataDir } from './config/data-dir.ts';
 import type { HubSecrets } from './config/secrets.ts';
 import { Events } from './events.ts';
+import { HostFiles } from './host-files/host-files.ts';
+import { BodyTurns } from './http/body-turns.ts';
 import { createHttpServer } from './http/http.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { Backfill } from './library/backfill.ts';
@@ -27,6 +29,8 @@ import { SmallDownloads } from './serving/small-downloads.ts';
 import { Serving } from './serving/serving.ts';
 import { Settings } from './settings.ts';
 import { Transfers } from './transfers/transfers.ts';
+import { Uploads } from './uploads/uploads.ts';
+import { Vault } from './vault/vault.ts';
 import { registerRoutes } from './routes/routes.ts';
 
 /** Everything a running hub is made of. */
@@ -43,6 +47,9 @@ export interface HubContext {
   readonly library: Library;
   readonly verification: Verification;
   readonly backfill: Backfill;
+  readonly vault: Vault;
+  readonly hostFiles: HostFiles;
+  readonly uploads: Uploads;
   readonly serving: Serving;
   readonly netboot: Netboot;
   readonly transfers: Transfers;
@@ -125,7 +132,23 @@ export async function createHub(
   metrics.followTransfers(() => transfers.totals());
   const downloads = cleanup.use(new SmallDownloads(operations));
   const fastLane = new FastLane({ access, settings, metrics, downloads, transfers });
-  const serving = new Serving({ library, backends, transfers, logger, fastLane });
+  const vault = new Vault({ catalog, backends, settings, operations, jobs, logger, hubId: dataDir.hubId });
+  const hostFiles = new HostFiles({ catalog, vault, backends, operations });
+  const uploads = cleanup.use(
+    new Uploads({
+      catalog,
+      backends,
+      vault,
+      hostFiles,
+      settings,
+      events,
+      operations,
+      metrics,
+      logger,
+      hubId: dataDir.hubId,
+    }),
+  );
+  const serving = new Serving({ library, backends, vault, transfers, logger, fastLane });
   const netboot = new Netboot({ catalog, settings, library, events });
   const bootLuns = new BootLuns({ catalog, library, operations, jobs, hubId: dataDir.hubId });
   let httpPort = config.port;
@@ -134,8 +157,11 @@ export async function createHub(
   const tftpFiles = new TftpFiles({ access, library, netboot, settings, transfers, serverFor });
   const tftp = cleanup.use(new TftpListener({ files: tftpFiles, logger, listen: config.tftp }));
 
+  const bodyTurns = new BodyTurns();
+  metrics.followBodies(() => bodyTurns.waiting);
   const app = createHttpServer({
     access,
+    bodyTurns,
     logger,
     tls: config.tls,
     answerFirst: (request, response) => fastLane.tryAnswer(request, response),
@@ -155,6 +181,9 @@ export async function createHub(
     library,
     verification,
     backfill,
+    vault,
+    hostFiles,
+    uploads,
     serving,
     netboot,
     transfers,

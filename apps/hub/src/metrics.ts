@@ -1,4 +1,5 @@
 import { endpoints } from '@holdfast/contract/endpoints';
+import { uploadStatus } from '@holdfast/contract/uploads';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 /** The hub's Prometheus metrics, in a registry of their own so that several hubs can live in one process. */
@@ -32,6 +33,17 @@ export class Metrics {
   readonly staleChecksums = new Counter({
     name: 'holdfast_stale_checksums_total',
     help: 'Checksum records found to be for bytes that have changed since.',
+    registers: [this.registry],
+  });
+  readonly uploadedBytes = new Counter({
+    name: 'holdfast_uploaded_bytes_total',
+    help: 'Bytes of uploads that were acknowledged.',
+    registers: [this.registry],
+  });
+  readonly chunkSeconds = new Histogram({
+    name: 'holdfast_upload_chunk_seconds',
+    help: 'Time from the turn of a chunk to its acknowledgement, in seconds.',
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
     registers: [this.registry],
   });
   readonly backendUp = new Gauge({
@@ -111,6 +123,34 @@ export class Metrics {
       },
     });
     for (const metric of [sent, waited, active]) this.registry.registerMetric(metric);
+  }
+
+  /** Shows what the uploads are like, whenever somebody asks. */
+  followUploads(countByStatus: () => Promise<ReadonlyMap<string, number>>): void {
+    const sessions = new Gauge({
+      name: 'holdfast_upload_sessions',
+      help: 'Upload sessions by status; those that have ended for a week.',
+      labelNames: ['status'],
+      registers: [],
+      async collect() {
+        const counts = await countByStatus();
+        for (const status of uploadStatus.options) this.set({ status }, counts.get(status) ?? 0);
+      },
+    });
+    this.registry.registerMetric(sessions);
+  }
+
+  /** Shows how many large bodies wait for their turn to be read, whenever somebody asks. */
+  followBodies(countWaiting: () => number): void {
+    const waiting = new Gauge({
+      name: 'holdfast_http_bodies_waiting',
+      help: 'Requests with a large body that wait for their turn.',
+      registers: [],
+      collect() {
+        this.set(countWaiting());
+      },
+    });
+    this.registry.registerMetric(waiting);
   }
 
   [Symbol.dispose](): void {

@@ -5,7 +5,7 @@ import { loadSecrets } from './config/secrets.ts';
 import { BackendMonitor } from './backends/monitor.ts';
 import { createHub, type HubContext, type HubOverrides } from './context.ts';
 import { resolve } from 'node:path';
-import { Housekeeping } from './jobs/housekeeping.ts';
+import { Housekeeping } from './housekeeping.ts';
 
 /** Running transfers get this long to end after SIGTERM, in milliseconds. */
 const DRAIN_MS = 10_000;
@@ -31,6 +31,9 @@ export async function startHub(config: HubConfig, overrides: HubOverrides = {}):
   await context.backends.start();
   await makeDefaultBackend(context, dataDir.path);
   await context.operations.recover((row) => context.backfill.resume(row));
+  await context.uploads.sweep();
+  await context.uploads.expire();
+  await context.vault.sweep();
   cleanup.use(new BackendMonitor(context.backends, context.logger));
   cleanup.use(new Housekeeping(context));
   await context.app.listen({ host: config.host, port: config.port, backlog: 4096 });

@@ -5,9 +5,9 @@ import { parseBackendPath } from '@holdfast/bytes/backend-path';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import type { ApiKey } from '@holdfast/catalog/keys';
 import { NetworkMatcher } from './networks.ts';
-import { anonymous, hasScope, type Principal } from './principal.ts';
+import { anonymous, hasScope, requireReachOfBackend, type Principal } from './principal.ts';
 
-export { anonymous, type Principal };
+export { anonymous, hasScope, requireReachOfBackend, type Principal };
 
 /** How often `last_used_at` of a busy key is written. */
 const TOUCH_INTERVAL_MS = 60_000;
@@ -22,6 +22,10 @@ export interface IssueKey {
   scopes: Scope[];
   backendId: string | null;
   pathPrefix: string | null;
+  hostname: string | null;
+  /** Bytes, and versions, of host files that the key may keep; null: no limit. */
+  quotaBytes: number | null;
+  quotaFiles: number | null;
   expiresAt: Date | null;
 }
 
@@ -226,6 +230,7 @@ function toPrincipal(key: ApiKey): Principal {
     scopes: new Set(key.scopes.filter((scope) => (allScopes as readonly string[]).includes(scope))),
     backendId: key.backendId,
     pathPrefix: key.pathPrefix === null ? null : parseBackendPath(key.pathPrefix),
+    hostname: key.hostname,
   };
 }
 

@@ -14,7 +14,11 @@ const boot = ofAccess((access) => access === 'boot');
 const scoped = closed.filter(([, { access }]) => access !== 'authenticated');
 
 /** The same for every endpoint: admission is decided before anything of a request is looked at. */
-const filled = { id: 'none', path: 'none' };
+const filled = Object.fromEntries(
+  table.flatMap(([, { path }]) =>
+    [...path.matchAll(/\{(\w+)\*?\}/g)].map(([, parameter = '']): [string, string] => [parameter, 'none']),
+  ),
+);
 
 let hub: TestHub;
 beforeAll(async () => {
@@ -33,12 +37,22 @@ describe('every endpoint', () => {
       ofAccess((access) => access === 'anonymous')
         .map(([name]) => name)
         .toSorted(),
-    ).toEqual(['getDocs', 'getHealth', 'getOpenApi', 'getReadiness', 'reportInstalled']);
+    ).toEqual([
+      'getDocs',
+      'getHealth',
+      'getOpenApi',
+      'getReadiness',
+      'reportInstalled',
+      'tusOptions',
+      'tusUploadOptions',
+    ]);
   });
 
   it.each(closed)('%s answers 401 without a credential', async (_, endpoint) => {
     const answer = await hub.response(endpoint, { params: filled, key: null });
+    expect(answer.status).toBe(401);
     expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    if (endpoint.method === 'HEAD') return; // an answer to HEAD has no body (RFC 9110 §9.3.2)
     expect(await answer.json()).toMatchObject({ code: 'unauthenticated', status: 401 });
   });
 
@@ -53,6 +67,10 @@ describe('every endpoint', () => {
   it.each(scoped)('%s answers 403 to a key with every scope but its own', async (_, endpoint) => {
     const others = scopes.filter((scope) => scope !== endpoint.access && scope !== 'admin');
     const { token } = await hub.issueKey({ scopes: others });
+    if (endpoint.method === 'HEAD') {
+      expect((await hub.response(endpoint, { params: filled, key: token })).status).toBe(403);
+      return;
+    }
     const refused = await hub.refusal(endpoint, { params: filled, key: token });
     expect(refused).toMatchObject({ code: 'forbidden', status: 403 });
     expect(refused.detail).toContain(endpoint.access);

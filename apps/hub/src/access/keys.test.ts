@@ -32,6 +32,18 @@ describe('an issued key', () => {
     expect(listed.find((key) => key.id === id)?.revoked_at).toBe(revoked.revoked_at);
   });
 
+  it('shows the machine and the quotas that limit it', async () => {
+    const limits = { hostname: 'build-7', quota_bytes: 5_000_000_000, quota_files: 0 };
+    const body = { name: 'agent of build-7', scopes: ['files:write'], ...limits };
+    const { data } = await hub.call(endpoints.createKey, { body });
+    expect(data).toMatchObject(limits);
+    const { data: own } = await hub.call(endpoints.getOwnKey, { key: data.token });
+    expect(own).toMatchObject(limits);
+    const { id } = await hub.issueKey({ name: 'without limits', scopes: ['files:write'] });
+    const { data: free } = await hub.call(endpoints.getKey, { params: { id } });
+    expect(free).toMatchObject({ hostname: null, quota_bytes: null, quota_files: null });
+  });
+
   it('stops working the moment it expires', async () => {
     const now = Date.now();
     vi.useFakeTimers({ toFake: ['Date'], now });

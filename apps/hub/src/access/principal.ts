@@ -13,6 +13,8 @@ export interface Principal {
   backendId: string | null;
   /** When set, only this folder of that backend and what is below it. */
   pathPrefix: BackendPath | null;
+  /** When set, only this machine's host files. */
+  hostname: string | null;
 }
 
 export const anonymous: Principal = {
@@ -21,6 +23,7 @@ export const anonymous: Principal = {
   scopes: new Set(),
   backendId: null,
   pathPrefix: null,
+  hostname: null,
 };
 
 export function hasScope(principal: Principal, scope: Scope): boolean {

@@ -1,10 +1,12 @@
 import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SteppedClock } from '@holdfast/bytes/pacing/testing/stepped-clock';
 import type { Backend } from '@holdfast/contract/backends';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { openEvents } from '../testing/event-client.ts';
 import { startTestHub, statusesOf, targetOf, type TestHub } from '../testing/test-hub.ts';
+import { BackendMonitor } from './monitor.ts';
 
 let hub: TestHub;
 let params: { id: string };
@@ -284,5 +286,57 @@ describe('a backend whose root is gone', () => {
     await hub.restart();
     expect((await hub.call(endpoints.getBackend, { params })).data.status).toBe('offline');
     expect(await readdir(hub.dataDir)).not.toContain('files');
+  });
+});
+
+describe('the monitor of the backends', () => {
+  it('finds out soon after a request has failed that the root is gone, and later that it is back', async () => {
+    await using client = await openEvents(hub, { types: 'backend.status' });
+    const clock = new SteppedClock();
+    const { backends, logger } = hub.context;
+    const { now, setTimer } = clock;
+    using _monitor = new BackendMonitor(backends, logger, { now, setTimer, random: () => 0 });
+    await rename(hub.root, `${hub.root}.away`);
+    await clock.advance(10_000);
+    expect(backends.get(params.id).status).toBe('online');
+
+    expect((await hub.response(endpoints.listFiles, { params })).status).toBe(503);
+    await clock.advance(0);
+    expect(await client.firstOf('backend.status')).toMatchObject({ status: 'offline' });
+
+    await rename(`${hub.root}.away`, hub.root);
+    await clock.advance(5_000);
+    await client.first((event) => event.type === 'backend.status' && event.status === 'online');
+  });
+
+  it('says nothing while nothing changes, and keeps usage and the time of the check up to date', async () => {
+    const statuses: string[] = [];
+    hub.context.events.subscribe((event) => {
+      if (event.type === 'backend.status') statuses.push(event.status);
+    });
+    const { backends } = hub.context;
+    const before = backends.get(params.id).checkedAt?.getTime() ?? Infinity;
+    for (let checks = 0; checks < 3; checks++) expect(await backends.checkInTurn(params.id)).toBe(true);
+    expect(statuses).toEqual([]);
+    expect(backends.get(params.id).checkedAt?.getTime()).toBeGreaterThanOrEqual(before);
+    expect(backends.get(params.id).usage?.totalBytes).toBeGreaterThan(0);
+    await rename(hub.root, `${hub.root}.away`);
+    for (let checks = 0; checks < 3; checks++) expect(await backends.checkInTurn(params.id)).toBe(false);
+    expect(statuses).toEqual(['offline']);
+    expect(backends.get(params.id).usage?.totalBytes).toBeGreaterThan(0); // as it was last seen
+  });
+});
+
+describe('a test whose caller goes away', () => {
+  it('says nothing about the backend', async () => {
+    const { backends } = hub.context;
+    const test = backends.check(params.id, AbortSignal.abort());
+    await expect(test).rejects.toMatchObject({ code: 'cancelled' });
+    const gone = new AbortController();
+    const begun = backends.check(params.id, gone.signal);
+    gone.abort();
+    await expect(begun).rejects.toMatchObject({ code: 'cancelled' });
+    expect(await backends.checkInTurn(params.id)).toBe(true);
+    expect(backends.get(params.id).status).toBe('online');
   });
 });

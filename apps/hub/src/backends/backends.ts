@@ -1,30 +1,24 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { unlessCancelled } from '@holdfast/bytes/cancellation';
+import { setRealTimer } from '@holdfast/bytes/pacing/alarm';
 import type { Backend } from '@holdfast/catalog/backends';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { Catalog } from '@holdfast/catalog/catalog';
-import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import { HoldfastError } from '@holdfast/contract/errors';
 import type { IscsiDiscovery } from '@holdfast/contract/luns';
-import type { ProbeReport, StorageBackend, Usage } from '@holdfast/storage/backend';
+import type { ProbeReport } from '@holdfast/storage/backend';
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Settings } from '../settings.ts';
+import { mergeConfig, splitSecrets } from './config-fields.ts';
+import { KeptBackend, type BackendStatus, type LiveBackend } from './live-backend.ts';
 import { seal, unseal } from './seal.ts';
 import { definitionOf, parseConfig, type Surroundings } from './types.ts';
 
+export type { LiveBackend } from './live-backend.ts';
+
 const openedSecrets = z.record(z.string(), z.string());
-
-export type BackendStatus = 'online' | 'offline' | 'error';
-
-/** A configured storage, alive. */
-export interface LiveBackend {
-  readonly row: Backend;
-  readonly storage: StorageBackend;
-  readonly status: BackendStatus;
-  readonly statusMessage: string;
-  readonly checkedAt: Date | null;
-  readonly usage: Usage | null;
-}
 
 export interface BackendChange {
   name?: string | undefined;
@@ -32,14 +26,19 @@ export interface BackendChange {
   config?: JsonObject | undefined;
 }
 
-interface Entry {
-  row: Backend;
-  storage: StorageBackend;
-  status: BackendStatus;
-  statusMessage: string;
-  checkedAt: Date | null;
-  usage: Usage | null;
+/** Whoever plans the checks of the live storages. */
+export interface BackendsFollower {
+  /** A check that somebody asked for has ended; that of a new or changed backend, too. */
+  asked: (id: string, isOk: boolean) => void;
+  /** An operation has failed as if the backend were away. */
+  doubted: (id: string) => void;
+  /** A check that was given up has ended after all. */
+  answeredLate: (id: string) => void;
+  removed: (id: string) => void;
 }
+
+/** How long the start of the hub waits for storages that do not answer, in ms. */
+const START_PATIENCE_MS = 30_000;
 
 /** The live storages: made from their rows, checked, changed and taken away while the hub runs. */
 export class Backends {
@@ -50,7 +49,8 @@ export class Backends {
   readonly #logger: Logger;
   readonly #sealingKey: Buffer;
   readonly #surroundings: Surroundings;
-  readonly #entries = new Map<string, Entry>();
+  readonly #followers = new Set<BackendsFollower>();
+  readonly #entries = new Map<string, KeptBackend>();
 
   constructor(options: {
     catalog: Catalog;
@@ -72,11 +72,23 @@ export class Backends {
     this.#surroundings = { hubId, dataDir, logger };
   }
 
-  /** Brings every configured backend to life and cleans up what an interrupted write left on it. */
+  /**
+   * Brings every configured backend to life, checks it, and cleans up what an interrupted write left on it. One that
+   * hangs does that behind the start of the hub.
+   */
   async start(): Promise<void> {
     for (const row of await this.#catalog.backends.list())
       this.#entries.set(row.id, await this.#bringUp(row));
-    await Promise.all([...this.#entries.values()].map((entry) => this.#recover(entry)));
+    const recovered = Promise.all([...this.#entries.values()].map((entry) => this.#recover(entry)));
+    const waited = Promise.withResolvers<undefined>();
+    const cancelTimer = setRealTimer(() => waited.resolve(undefined), START_PATIENCE_MS);
+    await Promise.race([recovered, waited.promise]).finally(cancelTimer);
+  }
+
+  /** @returns a function that ends it */
+  follow(follower: BackendsFollower): () => void {
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
   }
 
   list(): LiveBackend[] {
@@ -150,17 +162,21 @@ export class Backends {
     if (row === null) throw backendNotFound(id);
     if (row.name !== entry.row.name) this.#metrics.backendUp.remove({ backend: entry.row.name });
     if (change.config === undefined) {
-      entry.row = row; // in place: a check that is under way notes its outcome here
+      entry.renameTo(row);
       this.#metrics.backendUp.set({ backend: row.name }, entry.status === 'online' ? 1 : 0);
       return entry;
     }
     this.#entries.set(id, await this.#bringUp(row));
-    await entry.storage[Symbol.asyncDispose]();
+    await entry[Symbol.asyncDispose]();
     await this.check(id);
     return this.#entry(id);
   }
 
-  /** Forgets a backend; its files stay where they are. @throws HoldfastError `backend_not_found`, `backend_in_use` */
+  /**
+   * Forgets a backend; its files stay where they are. With `force` also what it keeps of the vault: those contents and the versions
+   * of host files that refer to them go from the catalog with it.
+   * @throws HoldfastError `backend_not_found`, `backend_in_use` (a default, or it keeps contents or uploads under way)
+   */
   async remove(id: string, options: { force: boolean }): Promise<void> {
     const entry = this.#entry(id);
     const settings = this.#settings.current;
@@ -177,10 +193,11 @@ export class Backends {
       );
     }
     if (uses.length > 0) await this.#settings.update(Object.fromEntries(uses.map((key) => [key, null])));
-    await this.#catalog.backends.remove(id);
+    await this.#catalog.backends.remove(id, { force: options.force });
     this.#entries.delete(id);
     this.#metrics.backendUp.remove({ backend: entry.row.name });
-    await entry.storage[Symbol.asyncDispose]();
+    for (const follower of this.#followers) follower.removed(id);
+    await entry[Symbol.asyncDispose]();
   }
 
   /** The targets that an iSCSI server shows. @throws HoldfastError `validation_failed`, `backend_unavailable` */
@@ -193,86 +210,82 @@ export class Backends {
     return targets.map(({ name, addresses }) => ({ target: name, portals: addresses }));
   }
 
-  /** Runs the backend's named checks now, and keeps what they say as its status. */
+  /**
+   * Runs the backend's named checks because somebody wants to know, and keeps what they say as its status. They go on
+   * when the caller has gone.
+   * @throws HoldfastError `backend_not_found`, `cancelled`
+   */
   async check(id: string, signal?: AbortSignal): Promise<ProbeReport> {
     const entry = this.#entry(id);
-    const report = await entry.storage.probe(signal === undefined ? {} : { signal });
-    await this.#note(entry, report);
-    return report;
+    return unlessCancelled(signal, `The check of "${entry.row.name}"`, async () => {
+      const report = await entry.check({ isAskedFor: true });
+      if (this.#entries.get(id) === entry) {
+        for (const follower of this.#followers) follower.asked(id, report.ok);
+      }
+      return report;
+    });
+  }
+
+  /**
+   * Runs the backend's named checks as a matter of routine, or joins those under way.
+   * @returns whether they passed
+   * @throws HoldfastError `backend_not_found`
+   */
+  async checkInTurn(id: string): Promise<boolean> {
+    return (await this.#entry(id).check({ isAskedFor: false })).ok;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#entries.values()].map((entry) => entry.storage[Symbol.asyncDispose]()));
+    await Promise.all([...this.#entries.values()].map((entry) => entry[Symbol.asyncDispose]()));
     this.#entries.clear();
   }
 
-  #entry(id: string): Entry {
+  #entry(id: string): KeptBackend {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw backendNotFound(id);
     return entry;
   }
 
-  async #bringUp(row: Backend): Promise<Entry> {
+  async #bringUp(row: Backend): Promise<KeptBackend> {
     const storage = await definitionOf(row.type).open({
       ...this.#surroundings,
       config: { ...row.config, ...this.#openSecrets(row) },
       volumeId: row.volumeId ?? '',
     });
-    return {
+    return new KeptBackend({
       row,
       storage,
-      status: 'offline',
-      statusMessage: 'not checked since the hub started',
-      checkedAt: null,
-      usage: null,
-    };
+      logger: this.#logger,
+      setTimer: setRealTimer,
+      onChecked: (backend, before) => this.#tellChecked(backend, before),
+      onDoubt: (backend) => this.#tell(backend, 'doubted'),
+      onLateAnswer: (backend) => this.#tell(backend, 'answeredLate'),
+    });
   }
 
-  async #recover(entry: Entry): Promise<void> {
-    const report = await this.check(entry.row.id);
-    if (!report.ok) return;
-    try {
-      const swept = await entry.storage.sweep();
-      if (swept.removed > 0) {
-        this.#logger.warn({ backend: entry.row.name, ...swept }, 'removed what interrupted writes had left');
-      }
-    } catch (error) {
-      this.#logger.error(
-        { backend: entry.row.name, err: error },
-        'the start-up sweep failed; it is tried again at the next start',
-      );
-    }
+  async #recover(entry: KeptBackend): Promise<void> {
+    await this.check(entry.row.id);
+    await entry.swept();
   }
 
-  async #note(entry: Entry, report: ProbeReport): Promise<void> {
-    const failed = report.checks.find((check) => !check.ok);
-    const before = entry.status;
-    const reachable = report.checks[0]?.ok ?? false;
-    entry.status = report.ok ? 'online' : reachable ? 'error' : 'offline';
-    entry.statusMessage = failed?.message ?? 'all checks passed';
-    entry.checkedAt = new Date();
-    entry.usage = report.ok ? await this.#usage(entry) : entry.usage;
-    this.#metrics.backendUp.set({ backend: entry.row.name }, report.ok ? 1 : 0);
-    if (entry.status !== before) {
-      this.#events.publish({
-        type: 'backend.status',
-        backend_id: entry.row.id,
-        name: entry.row.name,
-        status: entry.status,
-        status_message: entry.statusMessage,
-      });
-    }
+  #tellChecked(backend: KeptBackend, before: BackendStatus): void {
+    const { row, status, statusMessage } = backend;
+    if (this.#entries.get(row.id) !== backend) return;
+    this.#metrics.backendUp.set({ backend: row.name }, status === 'online' ? 1 : 0);
+    if (status === before) return;
+    this.#events.publish({
+      type: 'backend.status',
+      backend_id: row.id,
+      name: row.name,
+      status,
+      status_message: statusMessage,
+    });
   }
 
-  async #usage(entry: Entry): Promise<Usage | null> {
-    if (!entry.storage.capabilities.usage || entry.storage.usage === undefined) return null;
-    try {
-      return await entry.storage.usage();
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error;
-      this.#logger.warn({ backend: entry.row.name, err: error }, 'its usage cannot be read');
-      return null;
-    }
+  #tell(backend: KeptBackend, what: 'doubted' | 'answeredLate'): void {
+    const { id } = backend.row;
+    if (this.#entries.get(id) !== backend) return;
+    for (const follower of this.#followers) follower[what](id);
   }
 
   #refuseKnownVolume(volumeId: string, except: string | null): void {
@@ -295,26 +308,6 @@ export class Backends {
     if (row.sealedSecrets === null) return {};
     return openedSecrets.parse(JSON.parse(unseal(this.#sealingKey, `backend:${row.id}`, row.sealedSecrets)));
   }
-}
-
-/** The fields of a configuration that are kept open, and those that are sealed. */
-export function splitSecrets(
-  config: JsonObject,
-  secretFields: readonly string[],
-): { open: JsonObject; secrets: Record<string, string> } {
-  const open: JsonObject = {};
-  const secrets: Record<string, string> = {};
-  for (const [field, value] of Object.entries(config)) {
-    if (!secretFields.includes(field)) open[field] = value;
-    else if (typeof value === 'string') secrets[field] = value;
-  }
-  return { open, secrets };
-}
-
-/** Fields given replace, null clears, fields left out stay. */
-export function mergeConfig(config: JsonObject, change: JsonObject): JsonObject {
-  const merged = { ...config, ...change };
-  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
 }
 
 function backendNotFound(id: string): HoldfastError {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mergeConfig, splitSecrets } from './backends.ts';
+import { mergeConfig, splitSecrets } from './config-fields.ts';
 import { seal, unseal } from './seal.ts';
 
 const key = randomBytes(32);

@@ -1,3 +1,4 @@
+import { sha256Hex } from '@holdfast/bytes/sha256';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -67,9 +68,9 @@ const definitions: Record<BackendType, BackendTypeDefinition> = {
       const { prepareHttp } = await import('@holdfast/storage/http');
       return prepareHttp(httpConfig.parse(config));
     },
-    open: async ({ config, volumeId, hubId, logger }) => {
+    open: async (material) => {
       const { createHttpBackend } = await import('@holdfast/storage/http');
-      return createHttpBackend({ ...httpConfig.parse(config), volumeId, ownerId: hubId, logger });
+      return createHttpBackend({ ...httpConfig.parse(material.config), ...remoteMaterial(material) });
     },
   },
   s3: {
@@ -78,9 +79,9 @@ const definitions: Record<BackendType, BackendTypeDefinition> = {
       const { prepareS3 } = await import('@holdfast/storage/s3');
       return prepareS3(s3Config.parse(config));
     },
-    open: async ({ config, volumeId, hubId, logger }) => {
+    open: async (material) => {
       const { createS3Backend } = await import('@holdfast/storage/s3');
-      return createS3Backend({ ...s3Config.parse(config), volumeId, ownerId: hubId, logger });
+      return createS3Backend({ ...s3Config.parse(material.config), ...remoteMaterial(material) });
     },
   },
   iscsi: {
@@ -107,6 +108,17 @@ export function definitionOf(type: BackendType): BackendTypeDefinition {
 /** A stored configuration once a change is merged into it. @throws ZodError */
 export function parseConfig(type: BackendType, config: JsonObject): JsonObject {
   return z.object({ config: backendConfigs[type] }).parse({ config }).config;
+}
+
+function remoteMaterial({ volumeId, hubId, dataDir, logger }: BackendMaterial): {
+  volumeId: string;
+  ownerId: string;
+  logger: Logger;
+  spoolDir: string;
+} {
+  // The id comes from the storage, so it is no name of a folder: a hash of it is. It stays when the backend is set up anew.
+  const spoolDir = resolve(dataDir, 'spool', sha256Hex(volumeId).slice(0, 16));
+  return { volumeId, ownerId: hubId, logger, spoolDir };
 }
 
 function nfsSurroundings({ hubId, dataDir }: Surroundings): { ownerId: string; mountRoot: string } {

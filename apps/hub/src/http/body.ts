@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HoldfastError } from '@holdfast/contract/errors';
 
-/** A JSON or form body may be this large, in bytes. */
+/** A JSON body may be this large unless its endpoint says otherwise, in bytes. */
 const MAX_JSON_BYTES = 1024 * 1024;
+/** A body of this size takes turns with others, in bytes. */
+const LARGE_BODY_BYTES = 16 * 1024;
 /** A body that sends nothing for this long is given up. */
 const BODY_IDLE_MS = 60_000;
 
@@ -14,6 +16,29 @@ export function deferContinue(request: IncomingMessage, response: ServerResponse
   waitsForContinue.set(request, response);
 }
 
+/** The right of one request to have its body read now. */
+export interface BodyTurn {
+  /** Resolves at once while it is this body's turn, else when it is again. */
+  wait(): Promise<void>;
+  /** Tells whether the reader waits for its client from now on, or has got bytes. */
+  awaitsClient(awaits: boolean): void;
+  /** Whether the client had its turn lately, and did not send. */
+  readonly isStalled: boolean;
+}
+
+const turns = new WeakMap<IncomingMessage, BodyTurn>();
+
+/** From now on the request's body is only read when its turn says so. */
+export function readInTurns(request: IncomingMessage, turn: BodyTurn): void {
+  turns.set(request, turn);
+}
+
+/** Whether a body is so large that it takes turns; smaller ones are in memory before anybody could wait. */
+export function takesTurns(request: IncomingMessage): boolean {
+  const isChunked = request.headers['transfer-encoding'] !== undefined;
+  return isChunked || (declaredLength(request) ?? 0) >= LARGE_BODY_BYTES;
+}
+
 /**
  * The request's body as it arrives, with backpressure.
  * Throws `incomplete_body` when the client goes away or stalls for `idleMs` before the end.
@@ -22,19 +47,31 @@ export async function* readBody(
   request: IncomingMessage,
   idleMs = BODY_IDLE_MS,
 ): AsyncGenerator<Buffer, void, void> {
+  const turn = turns.get(request);
+  await turn?.wait();
   waitsForContinue.get(request)?.writeContinue();
   waitsForContinue.delete(request);
   const onIdle = (): void => {
+    // A client whose turn it was not is not to blame.
+    if (turn?.isStalled === false) {
+      timer.refresh();
+      return;
+    }
     request.destroy(
       new HoldfastError('incomplete_body', `The body stopped arriving for ${idleMs / 1000} seconds.`),
     );
   };
   const timer = setTimeout(onIdle, idleMs);
+  turn?.awaitsClient(true);
   try {
     // A refusal must still reach the client over this connection, so leaving early does not destroy the request.
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       clearTimeout(timer);
+      turn?.awaitsClient(false);
+      await turn?.wait();
       if (Buffer.isBuffer(chunk)) yield chunk;
+      await turn?.wait();
+      turn?.awaitsClient(true);
       timer.refresh();
     }
   } catch (error) {
@@ -46,6 +83,7 @@ export async function* readBody(
     );
   } finally {
     clearTimeout(timer);
+    turn?.awaitsClient(false);
   }
 }
 
@@ -59,14 +97,14 @@ export function declaredLength(request: IncomingMessage): number | undefined {
  * Reads a small body whole and parses it as JSON; undefined when there is none.
  * @throws HoldfastError `too_large`, `unsupported_media_type`, `invalid_request`
  */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
+export async function readJson(request: IncomingMessage, maxBytes = MAX_JSON_BYTES): Promise<unknown> {
   const hasBody = (declaredLength(request) ?? 0) > 0 || request.headers['transfer-encoding'] !== undefined;
   if (!hasBody) return undefined;
   const mediaType = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
   if (mediaType !== '' && mediaType !== 'application/json' && !mediaType.endsWith('+json')) {
     throw new HoldfastError('unsupported_media_type', `Send the body as application/json, not ${mediaType}.`);
   }
-  const text = await readText(request, MAX_JSON_BYTES);
+  const text = await readText(request, maxBytes);
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {

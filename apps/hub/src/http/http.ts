@@ -11,13 +11,15 @@ import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import type { Access as EndpointAccess } from '@holdfast/contract/endpoint';
 import { errorCatalogue, HoldfastError, isErrorCode, isHoldfastError } from '@holdfast/contract/errors';
 import { toProblem } from '@holdfast/contract/problem';
 import { anonymous, type Access } from '../access/access.ts';
 
 import type { Metrics } from '../metrics.ts';
 import { requestIdOf } from '../request-id.ts';
-import { deferContinue } from './body.ts';
+import type { BodyTurns } from './body-turns.ts';
+import { deferContinue, takesTurns } from './body.ts';
 import { methodsOf } from './methods.ts';
 
 export interface HttpOptions {
@@ -26,6 +28,8 @@ export interface HttpOptions {
   tls: { certFile: string; keyFile: string } | null;
   /** Asked before anything is routed; true when it has answered. */
   answerFirst: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** In which order large bodies are read. */
+  bodyTurns: BodyTurns;
   /** Whether the hub is shutting down: new requests are then refused. */
   isDraining: () => boolean;
 }
@@ -78,6 +82,8 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
     request.principal = anonymous;
     void reply.header('x-request-id', request.id);
     const endpoint = request.routeOptions.config.endpoint;
+    for (const [name, value] of Object.entries(endpoint?.answerHeaders ?? {}))
+      reply.raw.setHeader(name, value);
     if (options.isDraining() && endpoint?.path !== '/healthz' && endpoint?.path !== '/readyz') {
       reply.raw.setHeader('Connection', 'close');
       reply.raw.setHeader('Retry-After', '5');
@@ -88,25 +94,43 @@ export function createHttpServer(options: HttpOptions): FastifyInstance {
       done(); // no such route: the not-found handler answers
       return;
     }
-    const authorization = request.headers.authorization;
-    const address = request.socket.remoteAddress ?? '';
-    const known = access.admitAnonymous(endpoint.access, authorization, address);
-    if (known !== null) {
-      request.principal = known;
-      done();
+    if (!takesTurns(request.raw)) {
+      admitRequest(access, endpoint.access, request, done);
       return;
     }
-    access.admit(endpoint.access, authorization, address).then(
-      (principal) => {
-        request.principal = principal;
-        done();
-      },
-      (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
-    );
+    // Before anything is looked up for it: a request that waits for its turn is to cost no more than its head.
+    reply.raw.once('close', () => options.bodyTurns.end(request.raw));
+    options.bodyTurns.begin(request.raw).then(() => {
+      admitRequest(access, endpoint.access, request, done);
+    }, done);
   });
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, logger));
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(request), request, reply, logger));
   return app;
+}
+
+/** Finds out who makes a request, and whether they may. */
+function admitRequest(
+  access: Access,
+  needed: EndpointAccess,
+  request: FastifyRequest,
+  done: (error?: Error) => void,
+): void {
+  const { authorization } = request.headers;
+  const address = request.socket.remoteAddress ?? '';
+  const known = access.admitAnonymous(needed, authorization, address);
+  if (known !== null) {
+    request.principal = known;
+    done();
+    return;
+  }
+  access.admit(needed, authorization, address).then(
+    (principal) => {
+      request.principal = principal;
+      done();
+    },
+    (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+  );
 }
 
 /** Counts and times the requests of a scope; the hot path of boot files counts its own. */

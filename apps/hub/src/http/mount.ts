@@ -48,6 +48,7 @@ export const answered = Symbol('answered');
 /**
  * Mounts an endpoint of the contract: its path, its access rule, its schemas. The handler's result is sent as
  * JSON with the endpoint's first status, or as an `Answer`; strings are sent as they are.
+ * @param options `maxJsonBytes`: what a JSON body may have at most, where that is not the usual size
  */
 export function mount<
   P extends z.ZodType | undefined,
@@ -58,6 +59,7 @@ export function mount<
   app: FastifyInstance,
   endpoint: Endpoint<P, Q, B, R>,
   handler: (call: Call<P, Q, B>) => Promise<unknown>,
+  options: { maxJsonBytes?: number } = {},
 ): void {
   app.route({
     method: endpoint.method,
@@ -66,7 +68,7 @@ export function mount<
     handler: async (request, reply) => {
       const params = parsePart(endpoint.params, request.params);
       const query = parsePart(endpoint.query, request.query);
-      const body = await parseBody(endpoint.body, request);
+      const body = await parseBody(endpoint.body, request, options.maxJsonBytes);
       let signal: AbortSignal | undefined;
       const result = await handler({
         params,
@@ -117,10 +119,15 @@ function parsePart(schema: z.ZodType | undefined, value: unknown): unknown {
 async function parseBody<B extends BodySpec | undefined>(
   spec: B | undefined,
   request: FastifyRequest,
+  maxJsonBytes: number | undefined,
 ): Promise<B extends z.ZodType ? z.output<B> : undefined>;
-async function parseBody(spec: BodySpec | undefined, request: FastifyRequest): Promise<unknown> {
+async function parseBody(
+  spec: BodySpec | undefined,
+  request: FastifyRequest,
+  maxJsonBytes: number | undefined,
+): Promise<unknown> {
   if (spec === undefined || !(spec instanceof z.ZodType)) return undefined;
-  return parsePart(spec, await readJson(request.raw));
+  return parsePart(spec, await readJson(request.raw, maxJsonBytes));
 }
 
 /** Aborts when the connection closes before the answer was finished. (Fastify's own signal fires when the body ends.) */

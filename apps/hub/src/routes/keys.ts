@@ -32,6 +32,9 @@ export function keyRoutes(app: FastifyInstance, { access, backends, catalog }: H
       scopes: body.scopes,
       backendId: body.backend_id,
       pathPrefix: body.path_prefix === null ? null : parseBackendPath(body.path_prefix, 'path_prefix'),
+      hostname: body.hostname,
+      quotaBytes: body.quota_bytes,
+      quotaFiles: body.quota_files,
       expiresAt,
     });
     return success({ ...keyView(key), token });
@@ -51,6 +54,9 @@ function keyView(key: KeyRow): ApiKey {
     scopes: z.array(scope).parse(key.scopes),
     backend_id: key.backendId,
     path_prefix: key.pathPrefix,
+    hostname: key.hostname,
+    quota_bytes: key.quotaBytes,
+    quota_files: key.quotaFiles,
     origin: key.origin,
     expires_at: key.expiresAt?.toISOString() ?? null,
     last_used_at: key.lastUsedAt?.toISOString() ?? null,

@@ -6,13 +6,19 @@ import { backendRoutes } from './backends.ts';
 import { bootFileRoutes, bootScriptRoutes } from './boot.ts';
 import { eventRoutes } from './events.ts';
 import { fileRoutes } from './files.ts';
+import { hostFileRoutes } from './host-files.ts';
 import { keyRoutes } from './keys.ts';
+import { legacyUploadRoutes } from './legacy-uploads.ts';
 import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
 import { closeRefusedUpgrades } from './refused-upgrades.ts';
 import { settingsRoutes } from './settings.ts';
 import { systemRoutes } from './system.ts';
 import { transferRoutes } from './transfers.ts';
+import { tusRoutes } from './tus.ts';
+import { uploadBatchRoutes } from './upload-batch.ts';
+import { uploadRoutes } from './uploads.ts';
+import { vaultRoutes } from './vault.ts';
 import { workflowRoutes } from './workflows.ts';
 
 /** Mounts every route of the hub. */
@@ -29,12 +35,18 @@ export async function registerRoutes(app: FastifyInstance, context: HubContext):
       bootScriptRoutes,
       eventRoutes,
       fileRoutes,
+      hostFileRoutes,
       keyRoutes,
+      legacyUploadRoutes,
       nodeRoutes,
       operationRoutes,
       settingsRoutes,
       systemRoutes,
       transferRoutes,
+      tusRoutes,
+      uploadBatchRoutes,
+      uploadRoutes,
+      vaultRoutes,
       workflowRoutes,
     ]) {
       routes(scope, context);

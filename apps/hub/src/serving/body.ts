@@ -9,7 +9,7 @@ import { HoldfastError } from '@holdfast/contract/errors';
 import type { OpenFile } from '@holdfast/storage/backend';
 
 /** A receiver that takes nothing for this long is given up, in milliseconds. */
-const STALLED_MS = 120_000;
+export const STALLED_MS = 120_000;
 /** The end of a body that is held back until the file has been looked at once more, in bytes. */
 const HELD_BACK_BYTES = 4096;
 
@@ -150,7 +150,8 @@ function changed(file: OpenFile): HoldfastError {
   );
 }
 
-function finish(to: ServerResponse, trailer: Uint8Array | undefined): Promise<void> {
+/** Ends a response. @throws HoldfastError `cancelled` when the client goes away before it has taken everything */
+export function finish(to: ServerResponse, trailer: Uint8Array | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const gone = (): void =>
       reject(new HoldfastError('cancelled', 'The client closed the connection before it had all bytes.'));

@@ -1,55 +1,75 @@
 import type { ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { BackendPath } from '@holdfast/bytes/backend-path';
-import { planByteranges, randomBoundary } from '@holdfast/bytes/byteranges';
-import { evaluateConditions } from '@holdfast/bytes/conditional';
-import {
-  contentRange,
-  parseRangeHeader,
-  unsatisfiedContentRange,
-  type ByteRange,
-} from '@holdfast/bytes/ranges';
-import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
+import type { PacedStream } from '@holdfast/bytes/pacing/transfer-view';
+import { isHoldfastError } from '@holdfast/contract/errors';
 import type { OpenFile } from '@holdfast/storage/backend';
 import type { Backends } from '../backends/backends.ts';
 import type { Library } from '../library/library.ts';
 import type { Transfers } from '../transfers/transfers.ts';
+import type { Vault } from '../vault/vault.ts';
 import { readWhole, sendBody } from './body.ts';
+import { sendGrowing } from './growing-body.ts';
 import { etagOf, mediaTypeOf, representationHeaders } from './headers.ts';
 import type { FastLane } from './fast-lane.ts';
+import { select, sendHead } from './selection.ts';
 import { SMALL_FILE_BYTES } from './small-files.ts';
 import { buffersFor } from './transfer-buffers.ts';
 
-/** What is asked for, by whom, and how the answer may be kept. */
-export interface ServeRequest {
-  backendId: string;
-  path: BackendPath;
+/** By whom something is asked for, and how the answer may be kept. */
+interface ServeTerms {
   actor: string;
   cacheControl: string;
+}
+
+/** A file of a backend that is asked for. */
+export interface ServeRequest extends ServeTerms {
+  backendId: string;
+  path: BackendPath;
   /** A Content-Disposition, for downloads by people. */
   disposition?: string;
   /** Small files may be answered from memory the next time this URL is asked for, by anyone who may boot. */
   keepSmall?: boolean;
 }
 
-/** What is sent of a file: one piece of it, or several framed as multipart/byteranges. */
-interface Selection {
-  status: 200 | 206;
+/** A content that is asked for. */
+export interface ServeContentRequest extends ServeTerms {
+  sha256: string;
+}
+
+/** Bytes that are made while they are sent: nobody knows their length before. */
+export interface ServeStreamRequest {
+  actor: string;
+  /** The backend that its transfer counts to. */
+  backendId: string;
+  /** What its transfer is called. */
+  path: string;
   contentType: string;
-  contentLength: number;
-  extraHeaders: string[];
-  parts: { header?: Uint8Array; range: ByteRange }[];
-  trailer?: Uint8Array;
+  disposition: string;
+  /** A failure cuts the connection before the end. */
+  source: AsyncIterable<Uint8Array>;
+}
+
+/** What an answer is made from, wherever it came from. */
+interface Served {
+  file: OpenFile;
+  sha256: string | null;
+  backendId: string;
+  /** What its transfer is called; the media type goes by it. */
+  path: string;
+  modifiedAt: Date;
 }
 
 /**
- * From (backend, path) to bytes on the wire: headers with the digest of exactly what is sent, preconditions and
+ * From (backend, path) or a SHA-256 to bytes on the wire: headers with the digest of exactly what is sent, preconditions and
  * ranges in RFC 9110's order, the body through two buffers.
  */
 export class Serving {
   readonly #library: Library;
   readonly #backends: Backends;
+  readonly #vault: Vault;
   readonly #transfers: Transfers;
   readonly #logger: Logger;
   readonly #fastLane: FastLane;
@@ -58,12 +78,14 @@ export class Serving {
   constructor(options: {
     library: Library;
     backends: Backends;
+    vault: Vault;
     transfers: Transfers;
     logger: Logger;
     fastLane: FastLane;
   }) {
     this.#library = options.library;
     this.#backends = options.backends;
+    this.#vault = options.vault;
     this.#transfers = options.transfers;
     this.#logger = options.logger;
     this.#fastLane = options.fastLane;
@@ -73,18 +95,54 @@ export class Serving {
   async serve(request: FastifyRequest, reply: FastifyReply, wanted: ServeRequest): Promise<void> {
     const { file, sha256 } = await this.#library.open(wanted.backendId, wanted.path);
     await using opened = file;
-    const facts = {
-      path: wanted.path,
-      sha256,
-      modifiedAt: opened.entry.modifiedAt,
-      cacheControl: wanted.cacheControl,
-      disposition: wanted.disposition ?? null,
-    };
-    const headers = representationHeaders(facts);
+    const { backendId, path } = wanted;
+    const served = { file: opened, sha256, backendId, path, modifiedAt: opened.entry.modifiedAt };
+    const headers = headersOf(served, wanted.cacheControl, wanted.disposition ?? null);
     if (wanted.keepSmall === true && sha256 !== null && opened.entry.size <= SMALL_FILE_BYTES) {
       await this.#keepSmall(request, wanted, opened, headers);
     }
-    await this.#answer(request, reply, wanted, opened, sha256, headers);
+    await this.#answer(request, reply, wanted.actor, served, headers);
+  }
+
+  /** The same for a content of the vault. @throws HoldfastError `content_not_found`, `backend_unavailable` */
+  async serveContent(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { sha256, actor, cacheControl }: ServeContentRequest,
+  ): Promise<void> {
+    const { file, backendId, createdAt } = await this.#vault.open(sha256);
+    await using opened = file;
+    const served = { file: opened, sha256, backendId, path: `sha256:${sha256}`, modifiedAt: createdAt };
+    await this.#answer(request, reply, actor, served, headersOf(served, cacheControl, null));
+  }
+
+  /**
+   * Answers a GET with bytes that are made while they are sent, paced like every transfer. A failure of the source cuts the
+   * connection, so that nobody takes what came for the whole.
+   */
+  async serveStream(request: FastifyRequest, reply: FastifyReply, wanted: ServeStreamRequest): Promise<void> {
+    reply.hijack();
+    const raw = reply.raw;
+    raw.writeHead(200, [
+      'Content-Type',
+      wanted.contentType,
+      'Content-Disposition',
+      wanted.disposition,
+      'Cache-Control',
+      'private, no-store',
+      'X-Content-Type-Options',
+      'nosniff',
+      'X-Request-Id',
+      request.id,
+    ]);
+    if (request.method === 'HEAD') {
+      raw.end();
+      return;
+    }
+    const { actor, backendId, path } = wanted;
+    await this.#transfer(request, reply, { actor, backendId, path, size: null }, (stream) =>
+      sendGrowing(raw, wanted.source, stream),
+    );
   }
 
   /** Reads a small file into memory for the next requests of its URL. */
@@ -112,131 +170,61 @@ export class Serving {
   async #answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    wanted: ServeRequest,
-    file: OpenFile,
-    sha256: string | null,
+    actor: string,
+    { file, sha256, backendId, path, modifiedAt }: Served,
     headers: string[],
   ): Promise<void> {
-    const selection = select(request, wanted.path, file.entry.size, etagOf(sha256), file.entry.modifiedAt);
-    const client = request.socket.remoteAddress ?? '';
+    const selection = select(request, path, file.entry.size, etagOf(sha256), modifiedAt);
     reply.hijack();
     const raw = reply.raw;
     if (!sendHead(raw, request.id, selection, headers) || request.method === 'HEAD') {
       raw.end();
       return;
     }
-    const stream = this.#transfers.open({
-      client,
-      actor: wanted.actor,
-      backendId: wanted.backendId,
-      path: wanted.path,
-      protocol: 'http',
-      size: file.entry.size,
-    });
-    try {
-      await sendBody(raw, file, selection, {
+    await this.#transfer(request, reply, { actor, backendId, path, size: file.entry.size }, (stream) =>
+      sendBody(raw, file, selection, {
         buffers: buffersFor(this.#active++),
         stream,
         // A descriptor of this machine needs no second look; bytes that crossed a network do.
         verify: file.fd === undefined ? sha256 : null,
-      });
+      }).finally(() => (this.#active -= 1)),
+    );
+  }
+
+  /** Sends a body as one stream of a transfer; cuts the connection when that fails. */
+  async #transfer(
+    request: FastifyRequest,
+    { raw }: FastifyReply,
+    what: { actor: string; backendId: string; path: string; size: number | null },
+    send: (stream: PacedStream) => Promise<void>,
+  ): Promise<void> {
+    const client = request.socket.remoteAddress ?? '';
+    const stream = this.#transfers.open({ client, protocol: 'http', ...what });
+    try {
+      await send(stream);
       stream.close('complete');
     } catch (error) {
-      raw.destroy(); // the length was promised: only a cut connection tells the client that this is not all
+      // Only a cut connection tells the client that this is not all. To HTTP/1.0 a body of unknown length ends with it: a reset says so.
+      if (what.size === null && request.raw.httpVersion === '1.0') reset(raw);
+      else raw.destroy();
       const aborted = isHoldfastError(error, 'cancelled');
       stream.close(aborted ? 'aborted' : 'failed', error);
       if (aborted) return;
-      this.#logger.error({ err: error, path: wanted.path, request_id: request.id }, 'the transfer was cut');
-    } finally {
-      this.#active -= 1;
+      this.#logger.error({ err: error, path: what.path, request_id: request.id }, 'the transfer was cut');
     }
   }
 }
 
-type Refusal = { status: 304 } | { status: 416; size: number };
-
-/** Preconditions, then ranges: what is to be sent. @throws HoldfastError `precondition_failed` */
-function select(
-  request: FastifyRequest,
-  path: string,
-  size: number,
-  etag: string | undefined,
-  lastModified: Date,
-): Selection | (Refusal & { parts: never[]; trailer?: undefined }) {
-  const { headers } = request.raw;
-  const outcome = evaluateConditions({ method: request.method, headers, etag, lastModified });
-  if (outcome === 'precondition-failed') {
-    throw new HoldfastError(
-      'precondition_failed',
-      `${path} is no longer the version that the request is for.`,
-    );
-  }
-  if (outcome === 'not-modified') return { status: 304, parts: [] };
-  // RFC 9110 §14.2: a Range is defined for GET alone
-  const ranged = request.method === 'GET' && outcome === 'proceed';
-  const asked = parseRangeHeader(ranged ? headers.range : undefined, size);
-  const contentType = mediaTypeOf(path);
-  if (asked.kind === 'unsatisfiable') return { status: 416, size, parts: [] };
-  if (asked.kind === 'all') {
-    return {
-      status: 200,
-      contentType,
-      contentLength: size,
-      extraHeaders: [],
-      parts: [{ range: { start: 0, end: size } }],
-    };
-  }
-  const [first] = asked.ranges;
-  if (asked.ranges.length === 1 && first !== undefined) {
-    return {
-      status: 206,
-      contentType,
-      contentLength: first.end - first.start,
-      extraHeaders: ['Content-Range', contentRange(first, size)],
-      parts: [{ range: first }],
-    };
-  }
-  const plan = planByteranges(asked.ranges, size, contentType, randomBoundary());
-  return {
-    status: 206,
-    contentType: plan.contentType,
-    contentLength: plan.contentLength,
-    extraHeaders: [],
-    parts: plan.parts,
-    trailer: plan.trailer,
-  };
+function headersOf(
+  { path, sha256, modifiedAt }: Served,
+  cacheControl: string,
+  disposition: string | null,
+): string[] {
+  return representationHeaders({ path, sha256, modifiedAt, cacheControl, disposition });
 }
 
-/** Writes the head. @returns whether a body follows */
-function sendHead(
-  raw: ServerResponse,
-  requestId: string,
-  selection: ReturnType<typeof select>,
-  representation: readonly string[],
-): boolean {
-  const id = ['X-Request-Id', requestId];
-  if (selection.status === 304) {
-    raw.writeHead(304, [...representation, ...id]);
-    return false;
-  }
-  if (selection.status === 416) {
-    raw.writeHead(416, [
-      'Content-Range',
-      unsatisfiedContentRange(selection.size),
-      'Content-Length',
-      '0',
-      ...id,
-    ]);
-    return false;
-  }
-  raw.writeHead(selection.status, [
-    'Content-Type',
-    selection.contentType,
-    'Content-Length',
-    String(selection.contentLength),
-    ...selection.extraHeaders,
-    ...representation,
-    ...id,
-  ]);
-  return true;
+/** TLS has no reset of its own: there the missing close_notify tells. */
+function reset(raw: ServerResponse): void {
+  if (raw.socket === null || raw.socket instanceof TLSSocket) raw.destroy();
+  else raw.socket.resetAndDestroy();
 }

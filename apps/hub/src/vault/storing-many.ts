@@ -1,0 +1,60 @@
+import type { Catalog } from '@holdfast/catalog/catalog';
+import type { SmallContent } from '@holdfast/storage/contents';
+import { mapBounded } from '@holdfast/storage/concurrency/bounded';
+import type { VaultBackend } from './vault-backends.ts';
+import type { ContentPresence } from './vault.ts';
+
+/** Questions to storages under way at once. */
+const SIDE_BY_SIDE = 16;
+
+/**
+ * What became of one of many small contents: `stored`, the file is on that backend now and its row is still to be written;
+ * `duplicate`, row and bytes were there; `failed`, only this one was not stored.
+ */
+export type StoredOutcome =
+  | { kind: 'stored' | 'duplicate'; backendId: string }
+  | { kind: 'failed'; error: Error };
+
+/** Under the locks of all: stores the contents that are not kept yet. Outcomes in the order of the contents. */
+export async function storeManyContents(
+  contents: readonly SmallContent[],
+  options: {
+    backend: VaultBackend;
+    catalog: Catalog;
+    presence: (sha256: string) => Promise<ContentPresence>;
+    signal: AbortSignal | undefined;
+  },
+): Promise<StoredOutcome[]> {
+  const { backend, catalog } = options;
+  const outcomes = new Map<string, StoredOutcome>();
+  const unique = new Map(contents.map((content) => [content.sha256, content]));
+  const known = await catalog.contents.getMany([...unique.keys()]);
+  await mapBounded([...known.keys()], SIDE_BY_SIDE, async (sha256) => {
+    try {
+      const presence = await options.presence(sha256);
+      if (presence.kind === 'kept')
+        outcomes.set(sha256, { kind: 'duplicate', backendId: presence.backendId });
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      outcomes.set(sha256, { kind: 'failed', error });
+    }
+  });
+
+  const toStore = [...unique.values()].filter(({ sha256 }) => !outcomes.has(sha256));
+  if (toStore.length > 0) {
+    const { signal } = options;
+    const answers = await backend.contents.storeMany(toStore, signal === undefined ? {} : { signal });
+    for (const [index, content] of toStore.entries()) {
+      const { sha256 } = content;
+      const answer = answers[index];
+      if (answer === undefined) throw new RangeError('the storage left an answer out');
+      if ('error' in answer) outcomes.set(sha256, { kind: 'failed', error: answer.error });
+      else outcomes.set(sha256, { kind: 'stored', backendId: backend.id });
+    }
+  }
+  return contents.map(({ sha256 }) => {
+    const outcome = outcomes.get(sha256);
+    if (outcome === undefined) throw new RangeError(`${sha256} was left out`);
+    return outcome;
+  });
+}
