@@ -1,7 +1,9 @@
 import { backends } from './backends.ts';
 import { fairness } from './fairness.ts';
+import { ingest } from './ingest.ts';
 import { rack } from './rack.ts';
 import { serve } from './serve.ts';
+import { sessions } from './sessions.ts';
 import { tftp } from './tftp.ts';
 
 /** Benchmarks by name: each compares Holdfast with a peer on the same machine in one run. */
@@ -11,6 +13,8 @@ const benchmarks: Record<string, (options: { quick: boolean; chart: string | nul
   tftp,
   rack,
   backends,
+  ingest,
+  sessions,
 };
 
 const [name, ...flags] = process.argv.slice(2);

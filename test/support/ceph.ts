@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { freePort } from './free-port.ts';
+import { httpAnswers } from './http-answers.ts';
 import { runProcess, startProcess } from './process.ts';
 import type { RunningProcess } from './process.ts';
+import type { S3Server } from './s3-server.ts';
 import { makeTempDir } from './temp-dir.ts';
 import type { TempDir } from './temp-dir.ts';
 
@@ -18,19 +20,8 @@ const programs = [
   ['/usr/bin/ceph', 'ceph-common'],
 ] as const;
 
-/** An object storage of its own on loopback: Ceph with one monitor, one OSD and one S3 gateway (RGW). */
-export interface CephServer extends AsyncDisposable {
-  /** Of the S3 gateway, without a trailing slash. */
-  readonly url: string;
-  readonly port: number;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Signals the gateway process: SIGSTOP for a server that is there but dead. */
-  signal(signal: NodeJS.Signals): void;
-  /** Ends the gateway by SIGKILL; the objects stay. Resolves when it is gone. */
-  kill(): Promise<void>;
-  /** Starts the gateway again on the same port, killing it first when it runs. Resolves when it answers. */
-  restart(): Promise<void>;
+/** An object storage of its own: Ceph with one monitor, one OSD and one S3 gateway (RGW). */
+export interface CephServer extends S3Server {
   /** Makes another user, who has at most this quota in bytes when one is given. */
   createUser(name: string, quotaBytes?: number): Promise<{ accessKeyId: string; secretAccessKey: string }>;
 }
@@ -208,7 +199,7 @@ class Gateway implements AsyncDisposable {
   async start(): Promise<void> {
     await this.kill();
     this.#process = await this.#cluster.startGateway(this.#port);
-    await answers(`http://127.0.0.1:${this.#port}`, this.#process);
+    await httpAnswers(`http://127.0.0.1:${this.#port}`, this.#process, START_TIMEOUT_MS);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -222,27 +213,5 @@ class Gateway implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-  }
-}
-
-/** Resolves when an HTTP server answers; throws when its process ends, or the time is over, before. */
-async function answers(url: string, server: RunningProcess): Promise<void> {
-  const deadline = AbortSignal.timeout(START_TIMEOUT_MS);
-  const ended = server.exited.then(({ code, signal }) => {
-    throw new Error(`The gateway ended with ${signal ?? `status ${code}`}.\n${server.stderr()}`);
-  });
-  ended.catch(() => undefined);
-  for (;;) {
-    try {
-      const answer = await Promise.race([fetch(url, { signal: deadline }), ended]);
-      await answer.arrayBuffer();
-      return;
-    } catch (error) {
-      if (deadline.aborted || !(error instanceof TypeError)) throw error;
-      // Nothing listens yet: this waits for a moment of the server, not for a time that must suffice.
-      await new Promise((resolve) => {
-        setTimeout(resolve, 50);
-      });
-    }
   }
 }

@@ -1,4 +1,5 @@
 import { chromium } from 'playwright-core';
+import { Upload, type UploadOptions } from 'tus-js-client';
 import path from 'node:path';
 import { runProcess, type RunOptions, type RunResult } from './process.ts';
 
@@ -52,3 +53,27 @@ const chromiumFlags = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
   ...['--disable-component-update', '--disable-sync'],
 ];
+
+/** Uploads by tus-js-client, which tries again after every failure. Rejects when it gives up. */
+export async function tusUpload(
+  bytes: Buffer,
+  options: Pick<UploadOptions, 'endpoint' | 'headers' | 'chunkSize' | 'metadata'>,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const retryDelays = Array.from({ length: 100 }, () => 200);
+    new Upload(bytes, { ...options, retryDelays, onSuccess: () => resolve(), onError: reject }).start();
+  });
+}
+
+/** Opens a page in Chromium and waits until an expression is true in it. @returns the page's title then */
+export async function waitInBrowser(url: string, expression: string, timeoutMs = 150_000): Promise<string> {
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumFlags });
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    await page.waitForFunction(expression, undefined, { timeout: timeoutMs });
+    return await page.title();
+  } finally {
+    await browser.close();
+  }
+}

@@ -71,7 +71,7 @@ export async function store(
 
 /**
  * Uploads a stream of known size in one request, with backpressure from the hub up to the source.
- * Resolves to status and body of the answer. Throws when the connection breaks.
+ * Resolves to status and body of the answer, also of one that comes early. Throws when the connection breaks without one.
  */
 export async function uploadStream(
   hub: HubUnderTest,
@@ -92,10 +92,17 @@ export async function uploadStream(
   const answer = new Promise<{ status: number; body: string }>((resolve, reject) => {
     outgoing.once('error', reject);
     outgoing.once('response', (response) => {
+      // A hub that refuses a body does not take the rest of it: the answer counts, and not that sending breaks.
+      outgoing.off('error', reject).on('error', () => {});
       text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
     });
   });
-  const [result] = await Promise.all([answer, pipeline(source, outgoing)]);
+  const sending = pipeline(source, outgoing).catch(async (error: unknown) => {
+    await answer.catch(() => {
+      throw error;
+    });
+  });
+  const [result] = await Promise.all([answer, sending]);
   return result;
 }
 

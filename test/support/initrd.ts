@@ -59,11 +59,29 @@ case "$1" in
 esac
 `;
 
+/** What an initrd holds besides busybox. */
+export interface InitrdContents {
+  /** Kernel modules by name; they and all that they need are in /modules, numbered in the order to load them. */
+  modules: readonly string[];
+  /** Scripts by their name in the root. `init` is what the kernel starts. */
+  scripts: Readonly<Record<string, string>> & { init: string };
+}
+
+/** Writes the initrd of a machine that boots over the network: see the scripts above. */
+export async function writeInitrd(kernel: DebianKernel, target: string): Promise<void> {
+  const scripts = { init: initScript, 'dhcp-event': dhcpScript };
+  await packInitrd(kernel, { modules: networkModules, scripts }, target);
+}
+
 /**
- * Writes a gzipped newc cpio archive: busybox, the kernel's network modules and the scripts above.
+ * Writes a gzipped newc cpio archive: busybox, kernel modules and scripts.
  * Throws when busybox is missing or not linked statically.
  */
-export async function writeInitrd(kernel: DebianKernel, target: string): Promise<void> {
+export async function packInitrd(
+  kernel: DebianKernel,
+  { modules, scripts }: InitrdContents,
+  target: string,
+): Promise<void> {
   const busybox = '/bin/busybox';
   const binary = await readFile(busybox).catch((cause: unknown) => {
     throw new Error('The test initrd needs busybox: run `apt-get install busybox-static`.', { cause });
@@ -72,13 +90,12 @@ export async function writeInitrd(kernel: DebianKernel, target: string): Promise
     throw new Error(`${busybox} is linked dynamically: run \`apt-get install busybox-static\`.`);
   }
   await using root = await makeTempDir('initrd');
-  for (const folder of ['bin', 'dev', 'proc', 'sys', 'modules']) await mkdir(root.join(folder));
+  for (const folder of ['bin', 'dev', 'proc', 'sys', 'modules', 'mnt']) await mkdir(root.join(folder));
   await copyFile(busybox, root.join('bin/busybox'));
-  await writeFile(root.join('init'), initScript);
-  await writeFile(root.join('dhcp-event'), dhcpScript);
-  for (const name of ['bin/busybox', 'init', 'dhcp-event']) await chmod(root.join(name), 0o755);
+  for (const [name, script] of Object.entries(scripts)) await writeFile(root.join(name), script);
+  for (const name of ['bin/busybox', ...Object.keys(scripts)]) await chmod(root.join(name), 0o755);
   // The number keeps the load order through the shell's sorted glob.
-  for (const [index, module] of (await kernel.modules(networkModules)).entries()) {
+  for (const [index, module] of (await kernel.modules(modules)).entries()) {
     const name = `${String(index).padStart(2, '0')}-${path.basename(module)}`;
     await copyFile(module, root.join('modules', name));
   }

@@ -4,13 +4,16 @@ import { runProcess } from './process.ts';
 import { makeTempDir } from './temp-dir.ts';
 
 const metaPackage = 'linux-image-cloud-amd64';
-const cacheFolder = path.resolve(import.meta.dirname, '../../.cache/test');
+/** Where tests keep what they have downloaded. */
+export const cacheFolder = path.resolve(import.meta.dirname, '../../.cache/test');
 const cachePrefix = 'kernel-';
 
 /** Debian's cloud kernel, unpacked and not installed. */
 export interface DebianKernel {
   /** Absolute path of the bootable image. */
   vmlinuz: string;
+  /** Absolute path of the folder of its modules, as it is to be in /lib/modules. */
+  moduleFolder: string;
   /** Absolute paths of the modules of these names and of all they need, in the order to load them. */
   modules(names: readonly string[]): Promise<string[]>;
 }
@@ -82,6 +85,7 @@ async function openKernel(root: string): Promise<DebianKernel> {
     throw new Error(`${root} holds no kernel image: remove that folder and try again.`);
   return {
     vmlinuz: path.join(root, 'boot', image),
+    moduleFolder: path.join(root, 'lib/modules', image.slice('vmlinuz-'.length)),
     async modules(names) {
       const entries = await readdir(path.join(root, 'lib/modules'), { recursive: true, withFileTypes: true });
       const files = new Map(

@@ -1,8 +1,8 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import type { CephServer } from './ceph.ts';
+import type { S3Server } from './s3-server.ts';
 
 /** Makes a bucket. Throws when the server refuses it. */
-export async function createBucket(server: CephServer, name: string): Promise<void> {
+export async function createBucket(server: S3Server, name: string): Promise<void> {
   const client = new S3Client({
     endpoint: server.url,
     region: 'us-east-1',

@@ -65,7 +65,7 @@ export async function startTgt(options: TgtOptions): Promise<TgtServer> {
 
   servers += 1;
   const target = `iqn.2026-01.test:lun-${process.pid}-${servers}`;
-  let running = await launch(target, image, await freePort(), options);
+  let running = await launch(target, image, undefined, options);
   const { port } = running;
   resources.defer(() => running.server[Symbol.asyncDispose]());
   const owned = resources.move();
@@ -93,15 +93,23 @@ interface Launched {
   control: string;
 }
 
-/** A port that was free may be taken before the server binds it. */
-async function launch(target: string, image: string, port: number, options: TgtOptions): Promise<Launched> {
+/** A port that was free may be taken before the server binds it; a server that comes back wants no other one. */
+async function launch(
+  target: string,
+  image: string,
+  wantedPort: number | undefined,
+  options: TgtOptions,
+): Promise<Launched> {
   for (let attempt = 1; ; attempt += 1) {
+    const port = wantedPort ?? (await freePort());
     // A control port for each server (1 to 32767); made of a TCP port, it is as unique as it takes.
     const control = String(((await freePort()) % 32_767) + 1);
     const args = ['-f', '-C', control, '--iscsi', `portal=127.0.0.1:${port}`, '--nr_iothreads', '4'];
     const server = await startProcess('/usr/sbin/tgtd', args);
     try {
       await controlIsUp(control, server);
+      // tgtd runs all the same, and nobody can reach it.
+      if (/Address already in use/.test(server.stderr())) throw new Error(`The port ${port} is taken.`);
       await configure(control, target, image, options);
       return { server, port, control };
     } catch (error) {
