@@ -2,7 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Unit tests sit beside the source; whole-system ones in test/ run one file at a time. `npm test` runs these two;
- * `npm run test:netboot` runs the longer suite on real firmware.
+ * `npm run test:long` runs the longer suite: real firmware, a real kernel's mounts, more servers. Tests of `guest` are run
+ * by tests of `long`, in a virtual machine.
  */
 export default defineConfig({
   test: {
@@ -21,7 +22,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/netboot/**'],
+          exclude: ['test/long/**'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           pool: 'forks',
@@ -30,8 +31,19 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'netboot',
-          include: ['test/netboot/**/*.test.ts'],
+          name: 'long',
+          include: ['test/long/**/*.test.ts'],
+          exclude: ['test/long/guest/**'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          pool: 'forks',
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'guest',
+          include: ['test/long/guest/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           pool: 'forks',

@@ -8,7 +8,7 @@ export interface DebianPackage {
   /** A file (or glob) that is there when the package is. */
   proof: string;
   /** Who needs it. */
-  neededBy: 'test' | 'bench' | 'netboot';
+  neededBy: 'test' | 'bench' | 'long';
 }
 
 export const debianPackages: readonly DebianPackage[] = [
@@ -31,10 +31,16 @@ export const debianPackages: readonly DebianPackage[] = [
     neededBy: 'test',
   },
   { name: 'atftp', proof: '/usr/bin/atftp', neededBy: 'test' },
+  { name: 'python3-tuspy', proof: '/usr/lib/python3/dist-packages/tusclient/__init__.py', neededBy: 'test' },
   { name: 'iproute2', proof: '/{usr/,}bin/ip', neededBy: 'test' },
-  { name: 'xorriso', proof: '/usr/bin/xorriso', neededBy: 'netboot' },
-  { name: 'isolinux', proof: '/usr/lib/ISOLINUX/isolinux.bin', neededBy: 'netboot' },
-  { name: 'syslinux-common', proof: '/usr/lib/syslinux/modules/bios/ldlinux.c32', neededBy: 'netboot' },
+  { name: 'xorriso', proof: '/usr/bin/xorriso', neededBy: 'long' },
+  { name: 'isolinux', proof: '/usr/lib/ISOLINUX/isolinux.bin', neededBy: 'long' },
+  { name: 'syslinux-common', proof: '/usr/lib/syslinux/modules/bios/ldlinux.c32', neededBy: 'long' },
+  { name: 'swift-proxy', proof: '/usr/bin/swift-proxy-server', neededBy: 'long' },
+  { name: 'swift-account', proof: '/usr/bin/swift-account-server', neededBy: 'long' },
+  { name: 'swift-container', proof: '/usr/bin/swift-container-server', neededBy: 'long' },
+  { name: 'swift-object', proof: '/usr/bin/swift-object-server', neededBy: 'long' },
+  { name: 'memcached', proof: '/usr/bin/memcached', neededBy: 'long' },
   { name: 'e2fsprogs', proof: '/{usr/,}sbin/debugfs', neededBy: 'test' },
   { name: 'strace', proof: '/usr/bin/strace', neededBy: 'test' },
   {

@@ -19,11 +19,11 @@ const commands = {
       unless: { given: '--project', args: ['--project', 'unit', '--project', 'system'] },
     },
   ],
-  'test:netboot': [
-    { script: 'scripts/debian-packages.ts', args: ['test', 'netboot'] },
+  'test:long': [
+    { script: 'scripts/debian-packages.ts', args: ['test', 'long'] },
     {
       script: 'node_modules/vitest/vitest.mjs',
-      args: ['run', '--project', 'netboot'],
+      args: ['run', '--project', 'long'],
       env: { NODE_ENV: 'test' },
     },
   ],

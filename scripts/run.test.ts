@@ -53,7 +53,7 @@ test('set-up brings development dependencies and the pinned Node whatever the us
   expect(existsSync(join(project.root, 'node_modules/.bin/node'))).toBe(true);
 });
 
-test('tests run without the longer netboot suite, unless a project is chosen', async () => {
+test('tests run without the longer suite, unless a project is chosen', async () => {
   await project.run(['start']);
   project.write('scripts/debian-packages.ts', '');
   project.write('node_modules/vitest/vitest.mjs', 'console.log(process.argv.slice(2).join(" "));\n');
@@ -64,8 +64,8 @@ test('tests run without the longer netboot suite, unless a project is chosen', a
     'run --project unit --project system packages/bytes',
   );
   expect(await vitestArgs('test', '--project', 'unit')).toBe('run --project unit');
-  expect(await vitestArgs('test', '--project=netboot')).toBe('run --project=netboot');
-  expect(await vitestArgs('test:netboot')).toBe('run --project netboot');
+  expect(await vitestArgs('test', '--project=long')).toBe('run --project=long');
+  expect(await vitestArgs('test:long')).toBe('run --project long');
 });
 
 test('an install by hand counts as a set-up', async () => {
@@ -178,7 +178,7 @@ test('a program does not outlive a runner that was killed', async () => {
 test('an unknown command is refused with the list of commands', async () => {
   const result = await project.run(['fly']);
   expect(result).toMatchObject({ code: 2, stdout: '' });
-  expect(result.stderr).toContain('start|test|test:netboot|check|bench|format');
+  expect(result.stderr).toContain('start|test|test:long|check|bench|format');
 });
 
 test('a command whose program is not in the working copy says so', async () => {
