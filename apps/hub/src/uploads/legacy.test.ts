@@ -125,9 +125,9 @@ describe('the older pair', () => {
     const { data } = await hub.call(endpoints.createKey, { body });
     const refused = await refusalOf(announce(sampleFile(11), {}, data.token));
     expect(refused).toEqual({ status: 413, code: 'quota_exceeded', fields: ['file_size'] });
-    await new UploadClient(hub, data.token).upload(sampleFile(1), 10);
-    expect(await refusalOf(announce(sampleFile(1), {}, data.token))).toMatchObject({ status: 413 });
-    const huge = await refusalOf(announce(sampleFile(1), { file_size: 5 * 1024 ** 4 }));
+    await new UploadClient(hub, data.token).upload(sampleFile(10), 10);
+    expect(await refusalOf(announce(sampleFile(10), {}, data.token))).toMatchObject({ status: 413 });
+    const huge = await refusalOf(announce(sampleFile(10), { file_size: 5 * 1024 ** 4 }));
     expect(huge).toEqual({ status: 507, code: 'storage_full', fields: ['file_size'] });
   });
 

@@ -90,7 +90,7 @@ export class Publication {
       const { upload: completed } = placed;
       await this.#lives.discard(completed, closedError(completed));
       if (placed.kind === 'finished') this.#reports.completed(completed);
-      return this.answer(completed);
+      return await this.answer(completed);
     }
     throw busy();
   }

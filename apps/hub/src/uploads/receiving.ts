@@ -96,7 +96,7 @@ export class Receiving {
     using hold = await this.#chunkLocks.take(`${upload.id}/${num}`, options.signal);
     const known = await this.#catalog.uploads.piece(upload.id, num);
     const signals = [hold.signal, ...(options.signal === undefined ? [] : [options.signal])];
-    if (known !== null) return this.#compare(upload, known, source, options, AbortSignal.any(signals));
+    if (known !== null) return await this.#compare(upload, known, source, options, AbortSignal.any(signals));
     const { piece, answer } = await this.#explained(upload, () =>
       this.#lives.use(upload.id, async (live) => {
         using writer = live.write();
@@ -120,7 +120,7 @@ export class Receiving {
         return { piece: received, answer: committed };
       }),
     );
-    return this.#acknowledged(upload, piece, answer);
+    return await this.#acknowledged(upload, piece, answer);
   }
 
   /** @param upload that is open; it is looked at again once this connection has its turn */
@@ -134,7 +134,7 @@ export class Receiving {
     const current = await this.#openAgain(upload.id);
     const limit = this.#room(current, offset, options.length);
     const signals = [hold.signal, ...(options.signal === undefined ? [] : [options.signal])];
-    return this.#explained(current, () =>
+    return await this.#explained(current, () =>
       this.#lives.use(upload.id, async (live) => {
         using writer = live.write();
         using _alive = this.#lifetime.keepAlive(upload.id);

@@ -46,7 +46,7 @@ export async function writeFile(
   };
   const timeMs = site.recent.nextTime(path, existing?.modifiedAt);
   const staged = await stage(site, stagingPlace(slot), source, expectations, timeMs);
-  return publishStaged(site, path, staged, options);
+  return await publishStaged(site, path, staged, options);
 }
 
 /** Gives a staged file its name under the path's lock; a file that is not published is removed. */

@@ -146,7 +146,7 @@ async function writeLarge(write: Write, gatherer: PartGatherer, large: LargeWrit
     await upload.abort(error);
     throw error;
   }
-  return publishStaged(write, gatherer.digest, stagingKey);
+  return await publishStaged(write, gatherer.digest, stagingKey);
 }
 
 async function publishStaged(write: Write, digest: StreamDigest, stagingKey: string): Promise<WriteResult> {

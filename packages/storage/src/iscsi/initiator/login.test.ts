@@ -81,6 +81,7 @@ describe('a login', () => {
         firstBurstBytes: 65_536,
         initialR2t: true,
         immediateData: false,
+        portalGroup: 1,
       },
     });
   });

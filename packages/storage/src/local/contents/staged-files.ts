@@ -115,7 +115,7 @@ export class StagedFiles implements AsyncDisposable {
   async #openPastCache(id: string): Promise<FileHandle> {
     await using folder = await this.enter();
     const { type } = await statfs(folder.path);
-    return this.#open(id, constants.O_RDONLY | (type === NFS_SUPER_MAGIC ? constants.O_DIRECT : 0));
+    return await this.#open(id, constants.O_RDONLY | (type === NFS_SUPER_MAGIC ? constants.O_DIRECT : 0));
   }
 
   async #syncFolder(): Promise<void> {

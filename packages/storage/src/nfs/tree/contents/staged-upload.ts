@@ -147,6 +147,6 @@ export class ShareUpload implements StagedUpload {
 
   async #commitBytes(): Promise<string> {
     await using open = await this.#files.borrow(this.#key.id);
-    return open.file.commit();
+    return await open.file.commit();
   }
 }
