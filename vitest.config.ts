@@ -7,6 +7,8 @@ import { defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   test: {
+    // Tests wait for servers and disks more than they compute, so a machine with two cores is kept busy by two.
+    maxWorkers: 2,
     reporters: ['default', './scripts/vitest-summary.ts'],
     projects: [
       {
@@ -21,6 +23,7 @@ export default defineConfig({
       {
         test: {
           name: 'system',
+          sequence: { groupOrder: 1 },
           include: ['test/**/*.test.ts'],
           exclude: ['test/long/**'],
           testTimeout: 300_000,
@@ -32,6 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'long',
+          sequence: { groupOrder: 2 },
           include: ['test/long/**/*.test.ts'],
           exclude: ['test/long/guest/**'],
           testTimeout: 300_000,
@@ -43,6 +47,7 @@ export default defineConfig({
       {
         test: {
           name: 'guest',
+          sequence: { groupOrder: 3 },
           include: ['test/long/guest/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
