@@ -51,6 +51,7 @@ export const errorCatalogue = {
   backend_unavailable: { status: 503, title: 'The backend is not usable' },
   no_boot_backend: { status: 503, title: 'No boot backend is set' },
   busy: { status: 503, title: 'Too many transfers are under way' },
+  unreachable: { status: 503, title: 'The hub cannot be reached' },
   shutting_down: { status: 503, title: 'The hub is shutting down' },
   storage_full: { status: 507, title: 'The storage is full' },
 } as const satisfies Record<string, { status: number; title: string }>;
