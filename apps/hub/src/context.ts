@@ -132,7 +132,17 @@ export async function createHub(
   metrics.followTransfers(() => transfers.totals());
   const downloads = cleanup.use(new SmallDownloads(operations));
   const fastLane = new FastLane({ access, settings, metrics, downloads, transfers });
-  const vault = new Vault({ catalog, backends, settings, operations, jobs, logger, hubId: dataDir.hubId });
+  const vault = new Vault({
+    catalog,
+    backends,
+    settings,
+    operations,
+    events,
+    jobs,
+    pool,
+    logger,
+    hubId: dataDir.hubId,
+  });
   const hostFiles = new HostFiles({ catalog, vault, backends, operations });
   const uploads = cleanup.use(
     new Uploads({
@@ -140,6 +150,7 @@ export async function createHub(
       backends,
       vault,
       hostFiles,
+      library,
       settings,
       events,
       operations,

@@ -30,7 +30,9 @@ export async function startHub(config: HubConfig, overrides: HubOverrides = {}):
   const { context } = hub;
   await context.backends.start();
   await makeDefaultBackend(context, dataDir.path);
-  await context.operations.recover((row) => context.backfill.resume(row));
+  await context.operations.recover(
+    (row) => context.backfill.resume(row) || context.vault.resumeVerification(row),
+  );
   await context.uploads.sweep();
   await context.uploads.expire();
   await context.vault.sweep();

@@ -112,6 +112,24 @@ describeDialects(({ dialect, open }) => {
     expect(new Map(records.map((expected) => [expected.path, expected]))).toEqual(found);
   });
 
+  test('a content is found below one folder of one backend', async () => {
+    const { checksums } = catalog;
+    await checksums.putMany(['/a', '/a/one', '/a/two', '/ab'].map((path) => record(path)));
+    const find = async (options: { backendId?: string; folder?: string }): Promise<string[]> =>
+      (await checksums.findBySha256(sha('a'), { limit: 10, ...options })).rows.map(({ path }) => path);
+    expect(await find({ backendId })).toEqual(['/a', '/a/one', '/a/two', '/ab']);
+    expect(await find({ backendId, folder: '/a' })).toEqual(['/a', '/a/one', '/a/two']);
+    expect(await find({ backendId, folder: '/' })).toHaveLength(4);
+    expect(await find({ backendId: 'another' })).toEqual([]);
+    const { nextCursor: cursor } = await checksums.findBySha256(sha('a'), {
+      limit: 2,
+      backendId,
+      folder: '/a',
+    });
+    const rest = await checksums.findBySha256(sha('a'), { limit: 2, backendId, folder: '/a', cursor });
+    expect(rest.rows.map(({ path }) => path)).toEqual(['/a/two']);
+  });
+
   test('paths of 32,000 bytes that differ in the last one are told apart', async () => {
     const { checksums } = catalog;
     // Characters that do not compress: PostgreSQL would index a compressible text of any length.

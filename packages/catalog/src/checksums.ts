@@ -161,11 +161,12 @@ export class Checksums {
     });
   }
 
-  /** Where a content is recorded, on any backend: by backend id, then by path. */
+  /** Where a content is recorded, on any backend or below one folder of one: by backend id, then by path. */
   async findBySha256(
     sha256: string,
-    options: { limit: number; cursor?: string },
+    options: { limit: number; cursor?: string; backendId?: string; folder?: string },
   ): Promise<Page<ChecksumRecord>> {
+    const { backendId, folder } = options;
     const after = options.cursor === undefined ? null : decodeTextCursor(CONTENT_LIST, options.cursor);
     let query = this.#database.db
       .selectFrom('checksums')
@@ -175,6 +176,8 @@ export class Checksums {
       .orderBy('path_head')
       .orderBy('path_tail')
       .limit(rowsToFetch(options.limit));
+    if (backendId !== undefined) query = query.where('backend_id', '=', backendId);
+    if (folder !== undefined) query = query.where((eb) => inTree(eb, treeRoot(folder)));
     if (after !== null) {
       const { head, tail } = pathKey(after.second);
       query = query.where(({ eb, refTuple, tuple }) =>

@@ -15,6 +15,45 @@ describeDialects(({ open, freshUrl }) => {
     fixture = await UploadFixture.make(catalog);
   });
 
+  test('are paged in order, all of them or those of some files', async () => {
+    const { contents } = catalog;
+    for (const name of ['a', 'b', 'c'])
+      await fixture.record({ filepath: `/x/${name}`, sha256: digest(name) });
+    await fixture.record({ hostname: 'beta', filepath: '/y/a', sha256: digest('a') });
+    const shas = async (options: Parameters<typeof contents.page>[0]): Promise<[string[], string?]> => {
+      const { contents: found, next } = await contents.page(options);
+      const names = found.map(({ sha256 }) => sha256);
+      return next === undefined ? [names] : [names, next];
+    };
+    const [a, b, c] = [digest('a'), digest('b'), digest('c')];
+    expect(await shas({ limit: 2 })).toEqual([[a, b], b]);
+    expect(await shas({ limit: 2, after: b })).toEqual([[c]]);
+    expect(await shas({ limit: 9, hostname: 'beta' })).toEqual([[a]]);
+    expect(await shas({ limit: 9, pathPrefix: '/x/' })).toEqual([[a, b, c]]);
+    expect(await shas({ limit: 9, hostname: 'beta', pathPrefix: '/x/' })).toEqual([[]]);
+    const named = { sha256s: [c, digest('unknown'), a, a], limit: 2 };
+    const first = await shas(named);
+    const rest = await shas({ ...named, after: first[1] ?? '' });
+    expect([...first[0], ...rest[0]].toSorted()).toEqual([a, c]);
+    expect(await shas({ sha256s: [], limit: 2 })).toEqual([[]]);
+  });
+
+  test('keep what was found of them until they are published anew', async () => {
+    const { contents } = catalog;
+    await fixture.record();
+    const content = { sha256: digest('a'), backendId: fixture.backendId };
+    expect(await contents.noteDamage(content, null)).toBe(false);
+    expect(await contents.noteDamage(content, 'mismatch')).toBe(true);
+    expect(await contents.noteDamage(content, 'mismatch')).toBe(false);
+    expect(await contents.noteDamage({ ...content, backendId: 'another' }, 'missing')).toBe(false);
+    expect(await contents.get(content.sha256)).toMatchObject({ damage: 'mismatch' });
+    const known = { size: 100, backendId: fixture.backendId, published: false };
+    await fixture.record({ filepath: '/refers', content: known });
+    expect(await contents.get(content.sha256)).toMatchObject({ damage: 'mismatch' });
+    await fixture.record({ filepath: '/brings' });
+    expect(await contents.get(content.sha256)).toMatchObject({ damage: null });
+  });
+
   /** Contents that only deleted files refer to, noted at 2,000. */
   async function deleted(...names: string[]): Promise<void> {
     for (const name of names) {

@@ -6,8 +6,11 @@ import { fromMillis, toMillis } from './columns.ts';
 import { isReferenced } from './contents/references.ts';
 import { rowsToFetch } from './cursor.ts';
 import type { CatalogDatabase } from './database.ts';
-import type { ContentState, ContentsTable } from './tables/contents-table.ts';
+import { hasPrefix } from './host-files/path-prefix.ts';
+import type { ContentDamage, ContentState, ContentsTable } from './tables/contents-table.ts';
 import type { Schema } from './tables/schema.ts';
+
+export type { ContentDamage };
 
 const BATCH = 500;
 /** Contents looked at in one statement: SQLite runs it on the event loop. */
@@ -23,6 +26,8 @@ export interface Content {
   /** The hub that removes it. */
   removingBy: string | null;
   createdAt: Date;
+  /** What a verification found; null: nothing is wrong with it, as far as is known. */
+  damage: ContentDamage | null;
 }
 
 /** A number of contents, and their size together in bytes. */
@@ -41,6 +46,17 @@ export interface ContentStats extends ContentTotal {
 export interface UnreferencedOptions {
   /** As if `hostFiles.purge` with this time had run. */
   deletedBefore?: Date;
+}
+
+export interface ContentPageOptions {
+  after?: string;
+  limit: number;
+  /** Only these. */
+  sha256s?: readonly string[];
+  /** Only what a version of a file of this machine has. */
+  hostname?: string;
+  /** Only what a version of a file has whose path begins with this text. */
+  pathPrefix?: string;
 }
 
 /** The contents of the vault. Rows are made with the first host file that refers to them, and go in two steps. */
@@ -193,6 +209,62 @@ export class Contents {
     return (await query.execute()).map(toContent);
   }
 
+  /**
+   * Up to `limit` stored contents in the order of their SHA-256, after `after`; all, or those that the filters leave. A page
+   * may hold fewer although there is a next one.
+   */
+  async page(options: ContentPageOptions): Promise<{ contents: Content[]; next?: string }> {
+    const { after, limit, sha256s, hostname, pathPrefix } = options;
+    rowsToFetch(limit);
+    const named = sha256s === undefined ? undefined : namedAfter(sha256s, after, limit);
+    if (named?.length === 0) return { contents: [] };
+    let query = this.#database.db
+      .selectFrom('contents')
+      .selectAll()
+      .where('state', '=', 'stored')
+      .orderBy('sha256')
+      .limit(limit);
+    if (after !== undefined) query = query.where('sha256', '>', after);
+    if (named !== undefined) query = query.where('sha256', 'in', named);
+    if (hostname !== undefined || pathPrefix !== undefined) {
+      query = query.where(({ exists, selectFrom }) => {
+        let versions = selectFrom('host_files')
+          .select('host_files.id')
+          .whereRef('host_files.sha256', '=', 'contents.sha256');
+        if (hostname !== undefined) versions = versions.where('host_files.hostname', '=', hostname);
+        if (pathPrefix !== undefined) versions = versions.where((eb) => hasPrefix(eb, pathPrefix));
+        return exists(versions);
+      });
+    }
+    const contents = (await query.execute()).map(toContent);
+    const looked = named ?? contents.map(({ sha256 }) => sha256);
+    const last = looked.at(-1);
+    return looked.length === limit && last !== undefined ? { contents, next: last } : { contents };
+  }
+
+  /**
+   * Notes what a verification found, or that nothing is wrong (null), while the content is kept where it was looked at.
+   * @returns false when that was known, or the content is kept elsewhere or removed by now
+   */
+  async noteDamage(
+    { sha256, backendId }: Pick<Content, 'sha256' | 'backendId'>,
+    damage: ContentDamage | null,
+  ): Promise<boolean> {
+    const result = await this.#database.db
+      .updateTable('contents')
+      .set({ damage })
+      .where('sha256', '=', sha256)
+      .where('backend_id', '=', backendId)
+      .where('state', '=', 'stored')
+      .where(({ eb, or }) =>
+        damage === null
+          ? eb('damage', 'is not', null)
+          : or([eb('damage', 'is', null), eb('damage', '!=', damage)]),
+      )
+      .executeTakeFirstOrThrow();
+    return result.numUpdatedRows > 0n;
+  }
+
   async stats(): Promise<ContentStats> {
     const { db } = this.#database;
     const contents = await totalOf(db);
@@ -206,6 +278,12 @@ export class Contents {
   async countByBackend(backendId: string): Promise<ContentTotal> {
     return await totalOf(this.#database.db, backendId);
   }
+}
+
+/** The next of the named ones, in order, as many as a page has. */
+function namedAfter(sha256s: readonly string[], after: string | undefined, limit: number): string[] {
+  const next = [...new Set(sha256s)].filter((sha256) => after === undefined || sha256 > after).toSorted();
+  return next.slice(0, limit);
 }
 
 async function totalOf(db: Kysely<Schema>, backendId?: string): Promise<ContentTotal> {
@@ -224,5 +302,6 @@ function toContent(row: Selectable<ContentsTable>): Content {
     state: row.state,
     removingBy: row.removing_by,
     createdAt: fromMillis(row.created_at),
+    damage: row.damage,
   };
 }

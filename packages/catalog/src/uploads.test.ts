@@ -40,6 +40,8 @@ describeDialects(({ open, freshUrl }) => {
         metadata: { filename: 'plan', list: [1, null] },
         isPartial: true,
         createdAt: new Date(7),
+        destinationPath: '/images/plan',
+        overwrite: true,
       });
       const upload = await uploads.insert(whole);
       expect(upload).toEqual({
@@ -473,6 +475,7 @@ describeDialects(({ open, freshUrl }) => {
         state: 'stored',
         removingBy: null,
         createdAt: at,
+        damage: null,
       });
       expect(await keys.usage(fixture.keyId)).toEqual({ ...nothing, bytes: 100, files: 1 });
       expect(await uploads.finish({ id, content: content(true), at: new Date(3_000) })).toEqual({

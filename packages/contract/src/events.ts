@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineEndpoint } from './endpoint.ts';
 import type { Scope } from './endpoint.ts';
 import { byteCount, count, id, sha256, time } from './fields.ts';
+import { contentProblem } from './host-files.ts';
 import { mac } from './mac.ts';
 import { nodeState } from './nodes.ts';
 import { operationError, operationKind } from './operations.ts';
@@ -18,6 +19,7 @@ export const eventTypes = [
   'backend.status',
   'file.changed',
   'file.deleted',
+  'content.damaged',
   'node.seen',
   'node.booted',
   'node.installed',
@@ -29,8 +31,9 @@ export type EventType = (typeof eventTypes)[number];
 /** What every event of an upload carries. */
 const uploadFields = {
   upload_id: id,
-  hostname: z.string(),
-  filepath: z.string(),
+  hostname: z.string().nullable().describe('Null with `destination_path`.'),
+  filepath: z.string().nullable().describe('Null with `destination_path`.'),
+  destination_path: z.string().nullable().describe('The path of a backend at which it ends.'),
   file_size: byteCount.nullable(),
   actor: z.string().nullable(),
 };
@@ -61,7 +64,7 @@ export const event = z
       type: z.literal('upload.completed'),
       at,
       ...uploadFields,
-      file_id: id,
+      file_id: id.nullable().describe('Of the host file; null with `destination_path`.'),
       sha256,
       deduplicated: z.boolean(),
     }),
@@ -87,6 +90,13 @@ export const event = z
       at,
       backend_id: id,
       path: z.string().describe('A file, or a folder with all it held.'),
+    }),
+    z.object({
+      type: z.literal('content.damaged'),
+      at,
+      sha256,
+      backend_id: id.describe('Where it is kept.'),
+      problem: contentProblem,
     }),
     z.object({
       type: z.literal('node.seen'),
@@ -134,6 +144,7 @@ export const eventScopes: Record<EventType, Scope | null> = {
   'backend.status': 'backends:read',
   'file.changed': 'files:read',
   'file.deleted': 'files:read',
+  'content.damaged': 'backends:read',
   'node.seen': 'boot:read',
   'node.booted': 'boot:read',
   'node.installed': 'boot:read',
@@ -178,7 +189,7 @@ export const eventEndpoints = {
     summary: 'Receive events over a WebSocket',
     description:
       'Each text message is one event in JSON. A key receives what its scopes let it read: `file.*`, `upload.*` and `transfer.*` need ' +
-      '`files:read`, `backend.*` `backends:read`, `node.*` `boot:read`; of `operation.finished` a key without ' +
+      '`files:read`, `backend.*` and `content.*` `backends:read`, `node.*` `boot:read`; of `operation.finished` a key without ' +
       '`admin` receives its own. Messages of the client are ignored.',
     query: eventQuery,
     response: event,

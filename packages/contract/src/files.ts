@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineEndpoint, rawBody } from './endpoint.ts';
 import { pageQuery, success } from './envelope.ts';
-import { byteCount, count, idParams, pathText, queryBoolean, sha256, time } from './fields.ts';
+import { byteCount, count, id, idParams, pathText, queryBoolean, sha256, time } from './fields.ts';
 import { operation } from './operations.ts';
 import { errorCode } from './problem.ts';
 
@@ -118,7 +118,36 @@ const writeErrors = [
   'storage_full',
 ] as const;
 
+/** Where a content stands on a backend, as its checksum record says. */
+export const foundFile = z
+  .object({
+    backend_id: id,
+    backend_name: z.string().nullable(),
+    path: z.string(),
+    size: byteCount,
+    computed_at: time.describe('When the bytes there were last known to be these.'),
+  })
+  .meta({ id: 'FoundFile' });
+export type FoundFile = z.output<typeof foundFile>;
+
 export const fileEndpoints = {
+  findFiles: defineEndpoint({
+    method: 'GET',
+    path: '/api/v1/storage/find',
+    access: 'files:read',
+    tag,
+    summary: 'Find files by their SHA-256',
+    description:
+      'Files on backends, within the reach of the key, whose checksum record is this SHA-256; by backend and path. A file that ' +
+      'was changed or removed behind the hub is listed until the hub notices.',
+    query: pageQuery.extend({ sha256 }),
+    response: z.object({
+      success: z.literal(true),
+      data: z.array(foundFile),
+      next_cursor: z.string().optional().describe('Present when there is more: send it as `cursor`.'),
+    }),
+    status: [200],
+  }),
   listFiles: defineEndpoint({
     method: 'GET',
     path: `${base}/files`,

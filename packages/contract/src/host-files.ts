@@ -3,6 +3,7 @@ import { defineEndpoint, rawBody } from './endpoint.ts';
 import { pageQuery } from './envelope.ts';
 import { byteCount, count, id, sha256, time, timeInput } from './fields.ts';
 import { fileMode, filepath, hostname } from './host-names.ts';
+import { operation } from './operations.ts';
 
 const base = '/api/files';
 const tag = 'Host files';
@@ -63,6 +64,9 @@ export const hostList = z
   .meta({ id: 'HostList' });
 export type HostList = z.output<typeof hostList>;
 
+/** What a verification found of a content: its backend does not have it, or has other bytes. */
+export const contentProblem = z.enum(['missing', 'mismatch']);
+
 /** Bytes known by their SHA-256, and who refers to them, as far as the caller may see. */
 export const content = z
   .object({
@@ -71,6 +75,12 @@ export const content = z
     backend_id: id.describe('Where it is kept.'),
     backend_name: z.string().nullable(),
     created_at: time,
+    status: z
+      .enum(['stored', 'damaged'])
+      .describe(
+        '`damaged`: a verification found it missing or with other bytes. Uploading the file again mends it.',
+      ),
+    problem: contentProblem.nullable().describe('What is damaged.'),
     host_files: z
       .array(hostFile)
       .max(1000)
@@ -247,6 +257,63 @@ export const collectionReport = z
   .meta({ id: 'CollectionReport' });
 export type CollectionReport = z.output<typeof collectionReport>;
 
+export const vaultVerifyRequest = z
+  .strictObject({
+    sha256: z
+      .array(sha256)
+      .min(1, 'must name at least one content')
+      .max(10_000, 'must name at most 10,000')
+      .optional()
+      .describe('Only these contents. Default: all.'),
+    hostname: hostname
+      .optional()
+      .describe('Only contents of files of this machine, older versions included.'),
+    path_prefix: filepath.optional().describe('Only contents of files whose path begins with this text.'),
+    rate_limit_mbps: z
+      .number()
+      .positive()
+      .max(100_000)
+      .optional()
+      .describe('Megabits a second read at most.'),
+  })
+  .meta({ id: 'VaultVerifyRequest' });
+
+/** The `details` of an operation that `verifyVault` started. */
+export const vaultVerifyReport = z
+  .object({
+    checked: count.describe('Contents that were looked at.'),
+    bytes: byteCount.describe('Their bytes that were hashed.'),
+    damaged_count: count,
+    damaged: z
+      .array(
+        z.object({
+          sha256,
+          backend_id: id,
+          problem: contentProblem,
+          host_files: z
+            .array(z.object({ hostname, filepath, version: z.int().min(1) }))
+            .describe('The first files that have it.'),
+        }),
+      )
+      .max(1000)
+      .describe('The first 1000.'),
+    failed_count: count.describe('Contents that could not be read, so that nothing is known of them.'),
+    failed: z.array(z.object({ sha256, code: z.string(), detail: z.string() })).max(1000),
+  })
+  .meta({ id: 'VaultVerifyReport' });
+export type VaultVerifyReport = z.output<typeof vaultVerifyReport>;
+
+/** The report with what was asked for, and how far it is: enough to go on with it after a restart. */
+export const vaultVerifyDetails = vaultVerifyReport.extend({
+  kind: z.literal('vault_verify'),
+  sha256: z.array(sha256).nullable(),
+  hostname: hostname.nullable(),
+  path_prefix: filepath.nullable(),
+  rate_limit_mbps: z.number().nullable(),
+  after: sha256.nullable().describe('Up to here all is done.'),
+});
+export type VaultVerifyDetails = z.output<typeof vaultVerifyDetails>;
+
 export const vaultEndpoints = {
   getVault: defineEndpoint({
     method: 'GET',
@@ -268,6 +335,20 @@ export const vaultEndpoints = {
       'to any more. `dry_run` only counts. The hub does the same by itself every hour.',
     body: z.strictObject({ dry_run: z.boolean().default(false) }),
     response: z.object({ success: z.literal(true), data: z.object({ operation_id: id }) }),
+    status: [202],
+    errors: ['conflict'],
+  }),
+  verifyVault: defineEndpoint({
+    method: 'POST',
+    path: '/api/v1/vault/verify',
+    access: 'admin',
+    tag: 'Vault',
+    summary: 'Hash contents again where they are kept',
+    description:
+      'Answers at once with the operation; its `details` become a VaultVerifyReport. It is resumed after a restart. A content ' +
+      'that is damaged is noted: it is not handed out any more, and an upload of the same bytes takes its place.',
+    body: vaultVerifyRequest,
+    response: z.object({ success: z.literal(true), data: operation }),
     status: [202],
     errors: ['conflict'],
   }),

@@ -37,6 +37,19 @@ describe('an upload that begins', () => {
     expect(uploadInitiate.parse(empty)).toEqual(empty);
   });
 
+  it('ends as a host file or at a path of a backend, and says which fields do not agree with that', () => {
+    const { filepath: _path, hostname: _machine, ...bytes } = announced;
+    const placed = { ...bytes, backend_id: 'b', destination_path: '/images/disk.img', overwrite: true };
+    expect(uploadInitiate.parse(placed)).toEqual(placed);
+    expect(problemsOf(uploadInitiate, bytes)).toEqual(['filepath', 'hostname']);
+    expect(problemsOf(uploadInitiate, { ...announced, overwrite: true })).toEqual(['overwrite']);
+    expect(problemsOf(uploadInitiate, { ...announced, destination_path: '/images/disk.img' })).toEqual([
+      'filepath',
+      'hostname',
+      'backend_id',
+    ]);
+  });
+
   it('tells times in UTC and permissions as a number', () => {
     expect(
       uploadInitiate.parse({ ...announced, mtime: '2026-01-01T02:00:00+02:00', mode: 0o4755 }),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineEndpoint, rawBody } from './endpoint.ts';
 import { pageQuery } from './envelope.ts';
-import { byteCount, count, id, queryInteger, sha256, time, timeInput } from './fields.ts';
+import { byteCount, count, id, pathText, queryInteger, sha256, time, timeInput } from './fields.ts';
 import { fileMode, filepath, hostname } from './host-names.ts';
 
 const base = '/api/uploads';
@@ -33,9 +33,20 @@ const description = {
   mode: fileMode.nullable().optional(),
 };
 
+const orPath = 'Left out with `destination_path`.';
+
 export const uploadInitiate = z
   .strictObject({
     ...description,
+    filepath: filepath.optional().describe(orPath),
+    hostname: hostname.optional().describe(orPath),
+    destination_path: pathText
+      .optional()
+      .describe('The path of the backend at which the file is to stand, instead of becoming a host file.'),
+    overwrite: z
+      .boolean()
+      .optional()
+      .describe('With `destination_path`: take the place of a file that is there. Default: false.'),
     sha256: sha256
       .nullable()
       .optional()
@@ -45,9 +56,13 @@ export const uploadInitiate = z
     file_size: byteCount.max(MAX_FILE_BYTES, 'must be at most 5 TiB'),
     chunk_size: z.int().min(1).max(MAX_FILE_BYTES),
     total_chunks: count.max(MAX_CHUNKS, `must be at most ${MAX_CHUNKS}; take larger chunks`),
-    backend_id: id.optional().describe('Where it is to be kept. Default: the ingest backend.'),
+    backend_id: id
+      .optional()
+      .describe('Where it is to be kept. Default: the ingest backend. Required with `destination_path`.'),
   })
   .superRefine((upload, context) => {
+    for (const [field, message] of destinationProblems(upload))
+      context.addIssue({ code: 'custom', path: [field], message });
     const expected = Math.ceil(upload.file_size / upload.chunk_size);
     if (upload.total_chunks === expected) return;
     context.addIssue({
@@ -58,6 +73,33 @@ export const uploadInitiate = z
   })
   .meta({ id: 'UploadInitiate' });
 export type UploadInitiate = z.output<typeof uploadInitiate>;
+
+/** The fields that do not agree with where the upload is to end, each with what it must be. */
+function destinationProblems({
+  destination_path,
+  hostname: machine,
+  filepath: path,
+  backend_id,
+  overwrite,
+}: {
+  destination_path?: string | undefined;
+  hostname?: string | undefined;
+  filepath?: string | undefined;
+  backend_id?: string | undefined;
+  overwrite?: boolean | undefined;
+}): [field: string, message: string][] {
+  const problems: [string, string][] = [];
+  if (destination_path === undefined) {
+    if (path === undefined) problems.push(['filepath', 'is required']);
+    if (machine === undefined) problems.push(['hostname', 'is required']);
+    if (overwrite !== undefined) problems.push(['overwrite', 'goes with destination_path only']);
+    return problems;
+  }
+  if (path !== undefined) problems.push(['filepath', 'must be left out with destination_path']);
+  if (machine !== undefined) problems.push(['hostname', 'must be left out with destination_path']);
+  if (backend_id === undefined) problems.push(['backend_id', 'is required with destination_path']);
+  return problems;
+}
 
 export const uploadStarted = z
   .object({
@@ -96,8 +138,12 @@ export const upload = z
     upload_id: id,
     protocol: z.enum(['chunks', 'tus']),
     status: uploadStatus,
-    filepath,
-    hostname,
+    filepath: filepath.nullable().describe('Null with `destination_path`.'),
+    hostname: hostname.nullable().describe('Null with `destination_path`.'),
+    destination_path: z
+      .string()
+      .nullable()
+      .describe('The path of the backend at which it ends; null: it becomes a host file.'),
     file_size: byteCount.nullable().describe('Null while a tus client has not told it.'),
     sha256: sha256.nullable().describe('As announced; null when it was not.'),
     backend_id: id,
@@ -142,7 +188,11 @@ export type UploadComplete = z.output<typeof uploadComplete>;
 
 export const uploadCompleted = z
   .object({
-    file_id: id,
+    file_id: id.nullable().describe('Of the host file; null when it stands at a path of a backend.'),
+    path: z
+      .string()
+      .optional()
+      .describe('Where it stands on its backend, when it was begun with `destination_path`.'),
     sha256,
     file_size: byteCount,
     status: z.literal('completed'),
@@ -233,12 +283,17 @@ export const uploadEndpoints = {
     summary: 'Begin an upload',
     description:
       'Answers `deduplicated` for content that the key may already read: the host file exists then, and nothing is to be sent. ' +
-      'Space and quota are reserved here. A file of no bytes has no chunks: go straight to `complete`.',
+      'Space and quota are reserved here. A file of no bytes has no chunks: go straight to `complete`. With `destination_path` the ' +
+      'file comes to stand at that path of the backend, instead of becoming a host file.',
     body: uploadInitiate,
     response: z.union([uploadStarted, uploadDeduplicated]),
     status: [201, 200],
     errors: [
       'backend_not_found',
+      'already_exists',
+      'is_a_directory',
+      'not_a_directory',
+      'invalid_path',
       'backend_unavailable',
       'read_only',
       'quota_exceeded',
@@ -312,6 +367,10 @@ export const uploadEndpoints = {
       'upload_not_found',
       'chunks_missing',
       'chunk_conflict',
+      'already_exists',
+      'is_a_directory',
+      'not_a_directory',
+      'invalid_path',
       'conflict',
       'upload_expired',
       'checksum_mismatch',

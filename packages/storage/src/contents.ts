@@ -1,5 +1,6 @@
+import type { BackendPath } from '@holdfast/bytes/backend-path';
 import type { JsonObject } from '@holdfast/contract/json';
-import type { OpenFile } from './backend.ts';
+import type { OpenFile, WriteResult } from './backend.ts';
 
 /** Content as it is kept in a backend's vault. */
 export interface StoredContent {
@@ -93,6 +94,16 @@ export interface ReceivedPiece {
   receipt: string | null;
 }
 
+/** What `StagedUpload.place` is told of the sealed bytes. */
+export interface PlaceOptions {
+  /** Lower-case hex, as `seal` told it. */
+  sha256: string;
+  /** Bytes. */
+  size: number;
+  /** Take the place of a file that is there; otherwise that is `precondition_failed`. */
+  overwrite: boolean;
+}
+
 /**
  * One upload under way on a backend. Pieces come in any order and side by side; two callers never write the same bytes at
  * the same time (the caller's locks see to that). Disposing lets go of descriptors and buffers, and keeps what was received.
@@ -128,6 +139,14 @@ export interface StagedUpload extends AsyncDisposable {
    * there already stays as it is. Can be repeated after a crash. Only for the digest that `seal` told.
    */
   publish(sha256: string, size: number): Promise<{ stored: boolean }>;
+  /**
+   * Gives the sealed bytes the name of a path of the backend instead, in one atomic step that is durable when it resolves.
+   * Only where that is done without copying them; elsewhere, and when it resolves to null (another file system is mounted
+   * there), `StorageBackend.write` takes what `stream` hands out.
+   * @throws HoldfastError `file_not_found` when nothing is staged (any more); `precondition_failed`, `is_a_directory`,
+   *   `not_a_directory`, `invalid_path` as `StorageBackend.write`
+   */
+  place?(path: BackendPath, options: PlaceOptions): Promise<WriteResult | null>;
   /** The sealed bytes, in order; for putting several uploads together. */
   stream(options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>;
   /** Removes every trace. Never fails because something is gone already. */

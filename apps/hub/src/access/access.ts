@@ -5,9 +5,9 @@ import { parseBackendPath } from '@holdfast/bytes/backend-path';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import type { ApiKey } from '@holdfast/catalog/keys';
 import { NetworkMatcher } from './networks.ts';
-import { anonymous, hasScope, requireReachOfBackend, type Principal } from './principal.ts';
+import { anonymous, hasScope, requireReach, requireReachOfBackend, type Principal } from './principal.ts';
 
-export { anonymous, hasScope, requireReachOfBackend, type Principal };
+export { anonymous, hasScope, requireReach, requireReachOfBackend, type Principal };
 
 /** How often `last_used_at` of a busy key is written. */
 const TOUCH_INTERVAL_MS = 60_000;

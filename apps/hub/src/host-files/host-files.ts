@@ -177,6 +177,8 @@ export class HostFiles {
       backend_id: content.backendId,
       backend_name: this.#backends.find(content.backendId)?.row.name ?? null,
       created_at: content.createdAt.toISOString(),
+      status: content.damage === null ? 'stored' : 'damaged',
+      problem: content.damage,
       host_files: clones.files.map((row) => hostFileView(row, this.#vault.retentionMs)),
       host_files_total: clones.total,
     };

@@ -3,12 +3,14 @@ import type { Catalog } from '@holdfast/catalog/catalog';
 import type { ChecksumRecord } from '@holdfast/catalog/checksums';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { ListPage, OpenFile, StorageBackend, StorageEntry } from '@holdfast/storage/backend';
+import type { StagedUpload } from '@holdfast/storage/contents';
 import type { Backends } from '../backends/backends.ts';
 import type { Events } from '../events.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Operations } from '../operations.ts';
 import type { Checksums } from './checksums.ts';
+import { holdsBytes, placeStaged, requirePlace, type PlaceOptions } from './placing.ts';
 
 /** Up to this size a file without a checksum is hashed before its first byte is served; larger ones in the background. */
 const HASH_BEFORE_SERVING_BYTES = 64 * 1024 * 1024;
@@ -126,6 +128,64 @@ export class Library {
         };
       },
     );
+  }
+
+  /**
+   * Whether a file may be placed at a path as things are now.
+   * @throws HoldfastError `already_exists`, `is_a_directory`, `not_a_directory`, `invalid_path`, `read_only`, `backend_not_found`
+   */
+  async requirePlace(backendId: string, path: BackendPath, options: { overwrite: boolean }): Promise<void> {
+    await requirePlace(this.#writable(backendId).storage, path, options.overwrite);
+  }
+
+  /**
+   * Gives the sealed bytes of an upload their place; resolves when the file is durable and its checksum is kept.
+   * @throws HoldfastError as `requirePlace`; `file_not_found` when nothing is staged, `storage_full`, `backend_unavailable`, `cancelled`
+   */
+  async place(
+    backendId: string,
+    path: BackendPath,
+    staged: StagedUpload,
+    options: PlaceOptions,
+  ): Promise<void> {
+    const { storage } = this.#writable(backendId);
+    const entry = await placeStaged(storage, path, staged, options);
+    await this.#keepAndAnnounce(backendId, entry, options.sha256);
+    this.#metrics.bytesStored.inc(entry.size);
+  }
+
+  /** Whether a file with exactly these bytes stands at a path; its checksum is kept then, and the change announced. */
+  async confirmPlaced(
+    backendId: string,
+    path: BackendPath,
+    bytes: { sha256: string; size: number; signal: AbortSignal },
+  ): Promise<boolean> {
+    const { storage } = this.#backends.get(backendId);
+    const digest = async (entry: StorageEntry): Promise<string> =>
+      (await this.#checksums.known(backendId, entry))?.sha256 ??
+      (await this.#checksums.compute(backendId, storage, path, bytes.signal)).sha256;
+    const entry = await holdsBytes(storage, path, bytes, digest);
+    if (entry !== null) await this.#keepAndAnnounce(backendId, entry, bytes.sha256);
+    return entry !== null;
+  }
+
+  /** Where files with a content stand, by backend and path, as their checksum records say; null: no limit. */
+  find(
+    sha256: string,
+    options: {
+      limit: number;
+      cursor: string | undefined;
+      backendId: string | null;
+      folder: BackendPath | null;
+    },
+  ): Promise<{ rows: ChecksumRecord[]; nextCursor?: string }> {
+    const { limit, cursor, backendId, folder } = options;
+    return this.#catalog.checksums.findBySha256(sha256, {
+      limit,
+      ...(cursor === undefined ? {} : { cursor }),
+      ...(backendId === null ? {} : { backendId }),
+      ...(folder === null ? {} : { folder }),
+    });
   }
 
   /** One page of a folder; for the path of a file, that file alone. */

@@ -15,6 +15,23 @@ export function fileRoutes(
   app: FastifyInstance,
   { library, serving, verification, backfill, backends }: HubContext,
 ): void {
+  mount(app, endpoints.findFiles, async ({ query, principal }) => {
+    const { rows, nextCursor } = await library.find(query.sha256, {
+      limit: query.limit,
+      cursor: query.cursor,
+      backendId: principal.backendId,
+      folder: principal.pathPrefix,
+    });
+    const found = rows.map(({ backendId, path, size, computedAt }) => ({
+      backend_id: backendId,
+      backend_name: backends.find(backendId)?.row.name ?? null,
+      path,
+      size,
+      computed_at: computedAt.toISOString(),
+    }));
+    return { ...success(found), ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }) };
+  });
+
   mount(app, endpoints.listFiles, async ({ params, query, principal, signal }) => {
     const path = parseBackendPath(query.path);
     requireReach(principal, params.id, path);

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { parseBackendPath } from '@holdfast/bytes/backend-path';
 import { expectedSha256 } from '@holdfast/bytes/digest-fields';
 import { endpoints } from '@holdfast/contract/endpoints';
 import { HoldfastError } from '@holdfast/contract/errors';
@@ -9,9 +10,11 @@ import {
   MAX_CHUNKS,
   MAX_FILE_BYTES,
   type UploadCompleted,
+  type UploadInitiate,
   type UploadLimits,
 } from '@holdfast/contract/uploads';
 import type { HubContext } from '../context.ts';
+import type { UploadSpec } from '../uploads/uploads.ts';
 import { declaredLength, readBody } from '../http/body.ts';
 import { Answer, mount } from '../http/mount.ts';
 import { chunkView, startedView, uploadView } from './upload-views.ts';
@@ -21,7 +24,10 @@ const MAX_COMPLETE_BYTES = 16 * 1024 * 1024;
 /** Chunks that one client sends side by side with profit. */
 const PREFERRED_PARALLEL = 4;
 
-export function uploadRoutes(app: FastifyInstance, { uploads, hostFiles, backends }: HubContext): void {
+export function uploadRoutes(
+  app: FastifyInstance,
+  { uploads, hostFiles, vault, backends }: HubContext,
+): void {
   mount(app, endpoints.listUploads, async ({ query, principal }) => {
     const { rows, total, nextCursor } = await uploads.list(principal, query);
     const next = nextCursor === undefined ? {} : { next_cursor: nextCursor };
@@ -52,8 +58,7 @@ export function uploadRoutes(app: FastifyInstance, { uploads, hostFiles, backend
   mount(app, endpoints.initiateUpload, async ({ body, principal }) => {
     const begun = await uploads.begin(principal, {
       protocol: 'chunks',
-      filepath: body.filepath,
-      hostname: body.hostname,
+      ...endOf(body),
       sha256: body.sha256 ?? null,
       size: body.file_size,
       chunkSize: body.chunk_size,
@@ -98,6 +103,7 @@ export function uploadRoutes(app: FastifyInstance, { uploads, hostFiles, backend
       const finished = await uploads.complete(principal, params.upload_id, body);
       const completed: UploadCompleted = {
         file_id: finished.fileId,
+        ...(finished.path === null ? {} : { path: finished.path }),
         sha256: finished.sha256,
         file_size: finished.size,
         status: 'completed',
@@ -124,6 +130,16 @@ export function uploadRoutes(app: FastifyInstance, { uploads, hostFiles, backend
 
   mount(app, endpoints.checkContents, async ({ body, principal }) => {
     const known = await hostFiles.readable(body.sha256, principal);
-    return { known: [...new Set(body.sha256)].filter((sha256) => known.has(sha256)) };
+    const damaged = await vault.damagedOf([...known]);
+    return { known: [...new Set(body.sha256)].filter((sha256) => known.has(sha256) && !damaged.has(sha256)) };
   });
+}
+
+/** Where an upload ends: as a host file, or at a path of its backend. */
+function endOf(body: UploadInitiate): Pick<UploadSpec, 'filepath' | 'hostname' | 'destination'> {
+  if (body.destination_path === undefined)
+    return { filepath: body.filepath ?? '', hostname: body.hostname ?? '' };
+  const path = parseBackendPath(body.destination_path, 'destination_path');
+  // The catalog lists it under its path, and under no machine.
+  return { filepath: path, hostname: '', destination: { path, overwrite: body.overwrite ?? false } };
 }

@@ -110,7 +110,18 @@ export class UploadClient {
     return this.hub.response(endpoints.completeUpload, { params: { upload_id: id }, body, key: this.key });
   }
 
-  async completed(id: string, body: Record<string, unknown> = {}): Promise<UploadCompleted> {
+  /** Completes an upload that becomes a host file. */
+  async completed(
+    id: string,
+    body: Record<string, unknown> = {},
+  ): Promise<UploadCompleted & { file_id: string }> {
+    const { file_id, ...rest } = await this.ended(id, body);
+    if (file_id === null) throw new Error(`The upload ${id} became no host file.`);
+    return { ...rest, file_id };
+  }
+
+  /** Completes an upload, wherever it ends. */
+  async ended(id: string, body: Record<string, unknown> = {}): Promise<UploadCompleted> {
     const answer = await this.complete(id, body);
     if (!answer.ok) throw new Error(`complete was answered ${answer.status}: ${await answer.text()}`);
     return uploadCompleted.parse(await answer.json());
@@ -125,7 +136,7 @@ export class UploadClient {
     file: SampleFile,
     chunkSize = 1024 * 1024,
     fields: Record<string, unknown> = {},
-  ): Promise<UploadCompleted> {
+  ): Promise<UploadCompleted & { file_id: string }> {
     const { upload_id, total_chunks } = await this.initiate(file, chunkSize, fields);
     for (let num = 0; num < total_chunks; num += 1)
       await this.send(upload_id, num, chunkOf(file, chunkSize, num));

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { BackendPath } from '@holdfast/bytes/backend-path';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import type { JsonObject } from '@holdfast/contract/json';
 import type { Upload } from '@holdfast/catalog/uploads';
@@ -6,13 +7,21 @@ import { chunkCount } from '@holdfast/bytes/chunk-plan';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { MAX_CHUNKS, MAX_FILE_BYTES } from '@holdfast/contract/uploads';
 import type { ChunkAdvice } from '@holdfast/storage/contents';
-import { requireReachOfBackend, type Principal } from '../access/access.ts';
+import { requireReach, requireReachOfBackend, type Principal } from '../access/access.ts';
 import type { HostFiles } from '../host-files/host-files.ts';
+import type { Library } from '../library/library.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Lifetime } from './lifetime.ts';
 import type { UploadReports } from './reports.ts';
 import { closedError, notFoundError, refusedField } from './session-state.ts';
 import type { Space, VaultBackend } from './space.ts';
+
+/** A path of the backend at which an upload ends, instead of becoming a host file. */
+export interface Destination {
+  path: BackendPath;
+  /** Take the place of a file that is there. */
+  overwrite: boolean;
+}
 
 /** What is to be uploaded, and how. */
 export interface UploadSpec {
@@ -29,6 +38,8 @@ export interface UploadSpec {
   mode: number | null;
   /** Default: the backend that the key is limited to, else the ingest backend. */
   backendId?: string | undefined;
+  /** Where it is to stand; then there is no host file, and hostname and filepath say nothing. */
+  destination?: Destination | undefined;
   /** Kept as it is. */
   metadata?: JsonObject | null;
   /** A part of a concatenation: never completed by itself, and never a file. */
@@ -55,6 +66,7 @@ export class Beginning {
   readonly #catalog: Catalog;
   readonly #vault: Vault;
   readonly #hostFiles: HostFiles;
+  readonly #library: Library;
   readonly #space: Space;
   readonly #lifetime: Lifetime;
   readonly #reports: UploadReports;
@@ -63,6 +75,7 @@ export class Beginning {
     catalog: Catalog;
     vault: Vault;
     hostFiles: HostFiles;
+    library: Library;
     space: Space;
     lifetime: Lifetime;
     reports: UploadReports;
@@ -70,6 +83,7 @@ export class Beginning {
     this.#catalog = options.catalog;
     this.#vault = options.vault;
     this.#hostFiles = options.hostFiles;
+    this.#library = options.library;
     this.#space = options.space;
     this.#lifetime = options.lifetime;
     this.#reports = options.reports;
@@ -77,11 +91,17 @@ export class Beginning {
 
   /**
    * @throws HoldfastError `forbidden`, `backend_not_found`, `backend_unavailable`, `read_only`, `wrong_volume`, `quota_exceeded`,
-   *   `storage_full`, `validation_failed` (naming the field)
+   *   `storage_full`, `validation_failed` (naming the field); with a destination `already_exists`, `is_a_directory`, `not_a_directory`,
+   *   `invalid_path`
    */
   async begin(principal: Principal, spec: UploadSpec): Promise<Begun> {
-    this.#hostFiles.requireHostname(principal, spec.hostname);
+    const { destination } = spec;
+    if (destination === undefined) this.#hostFiles.requireHostname(principal, spec.hostname);
     const backend = this.backendFor(principal, spec.backendId);
+    if (destination !== undefined) {
+      requireReach(principal, backend.id, destination.path);
+      await this.#library.requirePlace(backend.id, destination.path, destination);
+    }
     const known = await this.#deduplicated(principal, spec);
     if (known !== undefined) return known;
     requirePlan(spec, backend.contents.staging.advice);
@@ -125,6 +145,7 @@ export class Beginning {
     const { sha256, size, hostname, filepath, mtime, mode } = spec;
     if (sha256 === null || size === null || spec.isPartial === true || spec.deduplicate === false)
       return undefined;
+    if (spec.destination !== undefined) return undefined;
     if (!(await this.#hostFiles.readable([sha256], principal)).has(sha256)) return undefined;
     try {
       await using _lock = await this.#vault.lock(sha256);
@@ -180,6 +201,8 @@ export class Beginning {
         stagingState: state,
         metadata: spec.metadata ?? null,
         isPartial: spec.isPartial ?? false,
+        destinationPath: spec.destination?.path ?? null,
+        overwrite: spec.destination?.overwrite ?? false,
         ...(spec.reservedBytes === undefined ? {} : { reservedBytes: spec.reservedBytes }),
       });
       this.#reports.started(session);

@@ -194,7 +194,7 @@ function requireWhole(upload: Upload, pieces: readonly Piece[]): number {
   if (upload.protocol === 'chunks') {
     const received = new ChunkSet(upload.totalChunks);
     for (const { num } of pieces) received.add(num);
-    if (!received.isComplete) throw missing('There are missing', received);
+    if (!received.isComplete) throw missing('The hub still waits for', received);
   } else if (upload.receivedBytes !== upload.size) {
     throw new HoldfastError(
       'chunks_missing',

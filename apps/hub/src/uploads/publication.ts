@@ -6,6 +6,7 @@ import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { Vault } from '../vault/vault.ts';
 import type { Ending } from './ending.ts';
 import type { LiveUploads } from './live-uploads.ts';
+import type { Placement } from './placement.ts';
 import type { UploadReports } from './reports.ts';
 import { closedError, notFoundError } from './session-state.ts';
 
@@ -19,7 +20,10 @@ const MOST_ATTEMPTS = 5;
 
 /** What a completed upload is answered with. */
 export interface FinishedUpload {
-  fileId: string;
+  /** Null when it stands at a path of its backend. */
+  fileId: string | null;
+  /** Where it stands on its backend, when it is no host file. */
+  path: string | null;
   sha256: string;
   /** Bytes. */
   size: number;
@@ -28,12 +32,16 @@ export interface FinishedUpload {
   backendId: string;
 }
 
-/** From `completing` to `completed`: the sealed bytes go into the vault, unless it has them, and the host file is recorded. */
+/**
+ * From `completing` to `completed`: the sealed bytes go into the vault, unless it has them, and the host file is recorded; or they
+ * go to the backend path that the upload names.
+ */
 export class Publication {
   readonly #catalog: Catalog;
   readonly #vault: Vault;
   readonly #lives: LiveUploads;
   readonly #ending: Ending;
+  readonly #placement: Placement;
   readonly #reports: UploadReports;
   readonly #hubId: string;
   readonly #onError: (error: unknown) => void;
@@ -43,6 +51,7 @@ export class Publication {
     vault: Vault;
     lives: LiveUploads;
     ending: Ending;
+    placement: Placement;
     reports: UploadReports;
     hubId: string;
     onError: (error: unknown) => void;
@@ -51,18 +60,22 @@ export class Publication {
     this.#vault = options.vault;
     this.#lives = options.lives;
     this.#ending = options.ending;
+    this.#placement = options.placement;
     this.#reports = options.reports;
     this.#hubId = options.hubId;
     this.#onError = options.onError;
   }
 
   /** The answer of an upload that is completed. */
-  async answer({ fileId, sha256, size, deduplicated, backendId }: Upload): Promise<FinishedUpload> {
-    if (fileId === null || sha256 === null || size === null)
+  async answer(upload: Upload): Promise<FinishedUpload> {
+    const { fileId, sha256, size, deduplicated, backendId, destinationPath: path } = upload;
+    if ((fileId === null && path === null) || sha256 === null || size === null)
       throw new HoldfastError('internal', 'A completed upload lacks its file in the catalog.');
+    if (path !== null) return { fileId: null, path, sha256, size, deduplicated: false, backendId };
     const content = await this.#catalog.contents.get(sha256);
     return {
       fileId,
+      path: null,
       sha256,
       size,
       deduplicated: deduplicated ?? false,
@@ -85,7 +98,7 @@ export class Publication {
         'An upload that is being completed lacks its SHA-256 in the catalog.',
       );
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
-      const placed = await this.#place({ ...claimed, sha256, size }, signal);
+      const placed = await this.#end({ ...claimed, sha256, size }, signal);
       if (placed.kind === 'again') continue;
       const { upload: completed } = placed;
       await this.#lives.discard(completed, closedError(completed));
@@ -95,8 +108,26 @@ export class Publication {
     throw busy();
   }
 
+  async #end(upload: Upload & { sha256: string; size: number }, signal: AbortSignal): Promise<Placed> {
+    const { id, sha256, size, destinationPath } = upload;
+    if (destinationPath === null) return this.#intoHostFile(upload, signal);
+    await this.#placement.place({ ...upload, destinationPath }, signal);
+    const completed = await this.#catalog.uploads.transition(id, ['completing'], 'completed', {
+      sha256,
+      size,
+    });
+    if (completed !== null) return { kind: 'finished', upload: completed };
+    const current = await this.#catalog.uploads.get(id);
+    if (current === null) throw notFoundError(id);
+    if (current.status === 'completed') return { kind: 'ended', upload: current };
+    throw closedError(current);
+  }
+
   /** Under the content's lock, so that a collection or another upload of it comes before or after. */
-  async #place(upload: Upload & { sha256: string; size: number }, signal: AbortSignal): Promise<Placed> {
+  async #intoHostFile(
+    upload: Upload & { sha256: string; size: number },
+    signal: AbortSignal,
+  ): Promise<Placed> {
     const { id, sha256, size } = upload;
     await using _lock = await this.#vault.lock(sha256, signal);
     const presence = await this.#vault.presence(sha256);
@@ -110,7 +141,10 @@ export class Publication {
   async #intoVault(upload: Upload & { sha256: string; size: number }): Promise<void> {
     const { sha256, size } = upload;
     try {
-      await this.#lives.use(upload.id, (live) => live.staged.publish(sha256, size));
+      await this.#lives.use(upload.id, async (live) => {
+        await this.#vault.dropDamaged(sha256);
+        await live.staged.publish(sha256, size);
+      });
     } catch (error) {
       if (!isHoldfastError(error, 'file_not_found')) throw error;
       // A crash after the publishing has left nothing staged: the vault has it, and under this name nothing else.

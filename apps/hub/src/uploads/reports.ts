@@ -45,7 +45,7 @@ export class UploadReports implements Disposable {
   completed(upload: Upload): void {
     this.#progress.end(upload.id);
     const { fileId, sha256, deduplicated } = upload;
-    if (fileId === null || sha256 === null) return;
+    if (sha256 === null) return;
     this.#events.publish({
       type: 'upload.completed',
       ...eventFields(upload),
@@ -86,7 +86,8 @@ export class UploadReports implements Disposable {
   }
 
   #log(upload: Upload, end: { bytes: number; duplicate?: boolean; error?: HoldfastError }): void {
-    const { id, actor, backendId, filepath, hostname, protocol, sha256, createdAt } = upload;
+    const { id, actor, backendId, filepath, protocol, sha256, createdAt } = upload;
+    const hostname = upload.destinationPath === null ? upload.hostname : null;
     this.#operations.finish({ operation: 'upload', actor, backendId, file: filepath }, createdAt, {
       ...end,
       details: { upload_id: id, hostname, protocol, sha256 },
@@ -94,12 +95,20 @@ export class UploadReports implements Disposable {
   }
 }
 
-function eventFields({ id, hostname, filepath, size, actor }: Upload): {
+function eventFields({ id, hostname, filepath, destinationPath, size, actor }: Upload): {
   upload_id: string;
-  hostname: string;
-  filepath: string;
+  hostname: string | null;
+  filepath: string | null;
+  destination_path: string | null;
   file_size: number | null;
   actor: string;
 } {
-  return { upload_id: id, hostname, filepath, file_size: size, actor };
+  return {
+    upload_id: id,
+    hostname: destinationPath === null ? hostname : null,
+    filepath: destinationPath === null ? filepath : null,
+    destination_path: destinationPath,
+    file_size: size,
+    actor,
+  };
 }

@@ -6,6 +6,7 @@ import { hasScope, type Principal } from '../access/access.ts';
 import type { Backends } from '../backends/backends.ts';
 import type { Events } from '../events.ts';
 import type { HostFiles } from '../host-files/host-files.ts';
+import type { Library } from '../library/library.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Operations } from '../operations.ts';
 import type { Settings } from '../settings.ts';
@@ -18,6 +19,7 @@ import { Expiry } from './expiry.ts';
 import { Lifetime } from './lifetime.ts';
 import { LiveUploads } from './live-uploads.ts';
 import { OneShots, type OneShot } from './one-shot.ts';
+import { Placement } from './placement.ts';
 import { Publication, type FinishedUpload } from './publication.ts';
 import {
   Receiving,
@@ -75,6 +77,7 @@ export class Uploads implements AsyncDisposable {
     backends: Backends;
     vault: Vault;
     hostFiles: HostFiles;
+    library: Library;
     settings: Settings;
     events: Events;
     operations: Operations;
@@ -82,7 +85,7 @@ export class Uploads implements AsyncDisposable {
     logger: Logger;
     hubId: string;
   }) {
-    const { catalog, vault, hostFiles, settings, metrics, logger, hubId } = options;
+    const { catalog, vault, hostFiles, library, settings, metrics, logger, hubId } = options;
     const onError = (error: unknown): void =>
       logger.warn({ err: error }, 'an upload could not be looked after');
     const reports = new UploadReports(options);
@@ -93,12 +96,23 @@ export class Uploads implements AsyncDisposable {
       catalog,
       vault,
       hostFiles,
+      library,
       space: new Space(catalog),
       lifetime,
       reports,
     });
     const receiving = new Receiving({ catalog, lives, ending, reports, lifetime });
-    const publication = new Publication({ catalog, vault, lives, ending, reports, hubId, onError });
+    const placement = new Placement({ library, lives, ending });
+    const publication = new Publication({
+      catalog,
+      vault,
+      lives,
+      ending,
+      placement,
+      reports,
+      hubId,
+      onError,
+    });
     const stopping = this.#stopping.signal;
     const completion = new Completion({ catalog, lives, ending, publication, lifetime, stopping });
     this.#catalog = catalog;

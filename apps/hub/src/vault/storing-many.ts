@@ -22,6 +22,8 @@ export async function storeManyContents(
     backend: VaultBackend;
     catalog: Catalog;
     presence: (sha256: string) => Promise<ContentPresence>;
+    /** Removes a copy that is damaged, right before a new one is stored. */
+    dropDamaged: (sha256: string) => Promise<void>;
     signal: AbortSignal | undefined;
   },
 ): Promise<StoredOutcome[]> {
@@ -34,6 +36,7 @@ export async function storeManyContents(
       const presence = await options.presence(sha256);
       if (presence.kind === 'kept')
         outcomes.set(sha256, { kind: 'duplicate', backendId: presence.backendId });
+      else if (presence.kind === 'lost') await options.dropDamaged(sha256);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       outcomes.set(sha256, { kind: 'failed', error });

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import type { Operation } from '@holdfast/catalog/operations';
-import { HoldfastError } from '@holdfast/contract/errors';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { VaultStats } from '@holdfast/contract/host-files';
 import type { OpenFile } from '@holdfast/storage/backend';
 import type { SmallContent } from '@holdfast/storage/contents';
@@ -9,6 +9,8 @@ import type { Backends } from '../backends/backends.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Operations } from '../operations.ts';
 import type { Settings } from '../settings.ts';
+import type { HashPool } from '@holdfast/bytes/hash-pool';
+import type { Events } from '../events.ts';
 import { Collection } from './collection.ts';
 import { Collector } from './collector.ts';
 import { ContentLocks } from './content-locks.ts';
@@ -16,6 +18,7 @@ import { Leftovers } from './leftovers.ts';
 import { deletedBefore, retentionMs } from './retention.ts';
 import { storeManyContents, type StoredOutcome } from './storing-many.ts';
 import { VaultBackends, type VaultBackend } from './vault-backends.ts';
+import { VaultVerification, type VerificationRequest } from './verification.ts';
 
 /** An open content: its bytes are those of the SHA-256, and never change. */
 export interface OpenContent {
@@ -29,7 +32,7 @@ export interface OpenContent {
 
 /**
  * What is kept of a content: `absent`, nothing; `kept`, the row, and its backend has the bytes; `lost`, the row, and its backend
- * cannot show the bytes now, so that a new copy is worth keeping.
+ * cannot show the bytes now or was found to have others, so that a new copy is worth keeping.
  */
 export type ContentPresence =
   | { kind: 'absent' }
@@ -44,17 +47,20 @@ export class Vault {
   readonly #backends: VaultBackends;
   readonly #locks = new ContentLocks();
   readonly #collector: Collector;
+  readonly #verification: VaultVerification;
 
   constructor(options: {
     catalog: Catalog;
     backends: Backends;
     settings: Settings;
     operations: Operations;
+    events: Events;
     jobs: Jobs;
+    pool: HashPool;
     logger: Logger;
     hubId: string;
   }) {
-    const { catalog, settings, operations, jobs, logger, hubId } = options;
+    const { catalog, settings, operations, events, jobs, pool, logger, hubId } = options;
     this.#catalog = catalog;
     this.#hubId = hubId;
     this.#settings = settings;
@@ -62,6 +68,7 @@ export class Vault {
     const parts = { catalog, backends: this.#backends, locks: this.#locks, settings, hubId, logger };
     const leftovers = new Leftovers(parts);
     const collection = new Collection({ ...parts, leftovers });
+    this.#verification = new VaultVerification({ ...parts, operations, events, jobs, pool });
     this.#collector = new Collector({ ...parts, operations, jobs, collection, leftovers });
   }
 
@@ -98,9 +105,41 @@ export class Vault {
       await this.#catalog.contents.revive(sha256, this.#hubId);
     }
     const { backendId, size } = row;
-    return (await this.#backends.shows(row))
+    return row.damage === null && (await this.#backends.shows(row))
       ? { kind: 'kept', backendId, size }
       : { kind: 'lost', backendId };
+  }
+
+  /**
+   * Under its lock, and right before a new copy is published: removes the copy that was found damaged, which would otherwise
+   * be kept in its place. From then on it counts as missing, so that a repetition does not remove the new one.
+   */
+  async dropDamaged(sha256: string): Promise<void> {
+    const row = await this.#catalog.contents.get(sha256);
+    if (row?.damage !== 'mismatch') return;
+    try {
+      await this.#backends.keeping(row.backendId).contents.remove(sha256);
+    } catch (error) {
+      // Kept elsewhere from now on, it is one too many when its backend comes back, and goes with a collection.
+      if (!isHoldfastError(error, 'backend_unavailable')) throw error;
+    }
+    await this.#catalog.contents.noteDamage(row, 'missing');
+  }
+
+  /** Starts to hash contents again where they are kept, as an operation. @throws HoldfastError `conflict` while one runs */
+  verify(request: VerificationRequest, actor: string): Promise<Operation> {
+    return this.#verification.start(request, actor);
+  }
+
+  /** Goes on with a verification that a restart interrupted. @returns whether the row was one */
+  resumeVerification(row: Operation): boolean {
+    return this.#verification.resume(row);
+  }
+
+  /** Those of some contents that were found damaged. */
+  async damagedOf(sha256s: readonly string[]): Promise<Set<string>> {
+    const rows = await this.#catalog.contents.getMany(sha256s);
+    return new Set([...rows.values()].filter(({ damage }) => damage !== null).map(({ sha256 }) => sha256));
   }
 
   /** Under the locks of all: stores small contents that are not kept yet. One outcome each, in order. */
@@ -110,13 +149,15 @@ export class Vault {
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<StoredOutcome[]> {
     const presence = (sha256: string): Promise<ContentPresence> => this.presence(sha256);
-    return storeManyContents(contents, { backend, catalog: this.#catalog, presence, signal });
+    const dropDamaged = (sha256: string): Promise<void> => this.dropDamaged(sha256);
+    return storeManyContents(contents, { backend, catalog: this.#catalog, presence, dropDamaged, signal });
   }
 
   /** @throws HoldfastError `content_not_found`, `backend_unavailable` */
   async open(sha256: string, { signal }: { signal?: AbortSignal } = {}): Promise<OpenContent> {
     const row = await this.#catalog.contents.get(sha256);
     if (row === null) throw new HoldfastError('content_not_found', `There is no content ${sha256}.`);
+    if (row.damage === 'mismatch') throw damaged(sha256);
     const { backendId, size, createdAt } = row;
     const { name, contents } = this.#backends.keeping(backendId);
     try {
@@ -170,6 +211,11 @@ export class Vault {
       unreferenced_bytes: unreferenced.bytes,
     };
   }
+}
+
+function damaged(sha256: string): HoldfastError {
+  const text = `The bytes that are kept of the content ${sha256} were found to be others, so they are not handed out. Upload the file again.`;
+  return new HoldfastError('backend_unavailable', text, { retryable: false });
 }
 
 function beingRemoved(sha256: string): HoldfastError {

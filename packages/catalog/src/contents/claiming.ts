@@ -17,7 +17,7 @@ interface WantedContent {
 
 /**
  * The rows of contents, made where they are absent, and held until the transaction ends: nobody can begin to remove them.
- * What was published somewhere else than its row says is from now on kept there.
+ * What was published somewhere else than its row says is from now on kept there; what was published is not damaged.
  * @throws HoldfastError `backend_not_found`
  */
 export async function claimContents(
@@ -36,6 +36,7 @@ export async function claimContents(
       state: 'stored',
       removing_by: null,
       created_at: at,
+      damage: null,
       published: content.published,
     });
   }
@@ -56,14 +57,16 @@ export async function claimContents(
     );
     for (const row of rows) {
       const known = found.get(row.sha256);
-      if (!row.published || known === undefined || known.backend_id === row.backend_id) continue;
+      if (!row.published || known === undefined) continue;
       if (known.state !== 'stored') continue;
+      if (known.backend_id === row.backend_id && known.damage === null) continue;
       await trx
         .updateTable('contents')
-        .set({ backend_id: row.backend_id })
+        .set({ backend_id: row.backend_id, damage: null })
         .where('sha256', '=', row.sha256)
         .execute();
       known.backend_id = row.backend_id;
+      known.damage = null;
     }
     return found;
   } catch (error) {

@@ -46,7 +46,7 @@ describeDialects(({ dialect, freshUrl }) => {
     expect(await migrate(db, { dialect, migrations: [...migrations, addNotes], onApply })).toBe(
       migrations.length + 1,
     );
-    expect(applied).toEqual(['spine', 'uploads', 'notes']);
+    expect(applied).toEqual(['spine', 'uploads', 'destinations', 'notes']);
   });
 
   test('an older catalog keeps what it has', async () => {

@@ -11,7 +11,8 @@ export type UploadStatus =
 
 /**
  * An upload session. It outlives the backend that it names, so `backend_id` is no reference. `staging_state` and
- * `metadata` are JSON objects; `is_partial` and `deduplicated` are 0 or 1.
+ * `metadata` are JSON objects; `is_partial`, `deduplicated` and `overwrite` are 0 or 1. With
+ * a `destination_path` it ends at that path of the backend: then `hostname` is empty and `filepath` is that path.
  */
 export interface UploadsTable {
   id: string;
@@ -44,4 +45,6 @@ export interface UploadsTable {
   created_at: number;
   expires_at: number;
   finished_at: number | null;
+  destination_path: string | null;
+  overwrite: number;
 }

@@ -58,6 +58,10 @@ export interface Upload {
   createdAt: Date;
   expiresAt: Date;
   finishedAt: Date | null;
+  /** The path of the backend at which it ends; null: it becomes a host file. */
+  destinationPath: string | null;
+  /** Whether it takes the place of a file at its destination. */
+  overwrite: boolean;
 }
 
 export type NewUpload = Pick<
@@ -78,6 +82,8 @@ export type NewUpload = Pick<
       | 'metadata'
       | 'isPartial'
       | 'createdAt'
+      | 'destinationPath'
+      | 'overwrite'
     >
   > & {
     /** Bytes to reserve; default: the size. A tus upload that is put together from others passes 0: they have reserved. */
@@ -88,6 +94,8 @@ export type NewUpload = Pick<
 export function toUploadRow(id: string, upload: NewUpload): Insertable<UploadsTable> {
   assertStorablePath(upload.filepath);
   assertStorablePath(upload.hostname);
+  const destination = upload.destinationPath ?? null;
+  if (destination !== null) assertStorablePath(destination);
   const size = upload.size ?? null;
   const chunkSize = upload.chunkSize ?? null;
   return {
@@ -111,8 +119,8 @@ export function toUploadRow(id: string, upload: NewUpload): Insertable<UploadsTa
     received_bytes: 0,
     received_pieces: 0,
     reserved_bytes: toCount(upload.reservedBytes ?? size ?? 0, 'number of bytes to reserve'),
-    // A partial upload of tus becomes no file of its own.
-    reserved_files: upload.isPartial === true ? 0 : 1,
+    // A partial upload of tus becomes no file of its own, and a file at a path of a backend is none that a key keeps.
+    reserved_files: upload.isPartial === true || destination !== null ? 0 : 1,
     file_id: null,
     deduplicated: null,
     error_code: null,
@@ -122,6 +130,8 @@ export function toUploadRow(id: string, upload: NewUpload): Insertable<UploadsTa
     created_at: upload.createdAt === undefined ? Date.now() : toMillis(upload.createdAt),
     expires_at: toMillis(upload.expiresAt),
     finished_at: null,
+    destination_path: destination,
+    overwrite: Number(upload.overwrite ?? false),
   };
 }
 
@@ -158,6 +168,8 @@ export function toUpload(row: Selectable<UploadsTable>): Upload {
     createdAt: fromMillis(row.created_at),
     expiresAt: fromMillis(row.expires_at),
     finishedAt: fromMillisOrNull(row.finished_at),
+    destinationPath: row.destination_path,
+    overwrite: row.overwrite !== 0,
   };
 }
 

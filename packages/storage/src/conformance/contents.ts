@@ -133,6 +133,49 @@ export function describeContents(bench: ConformanceBench): void {
       expect((await bytesOf(area(), sha256)).equals(bytes)).toBe(true);
     });
 
+    it('is placed at a path as one file, where that can be done without copying', async () => {
+      const bytes = freshBytes(CHUNK * 2 + 1);
+      const sha256 = sha256Hex(bytes);
+      const path = bench.at('new', 'placed.img');
+      const first = await uploadOf(area(), bytes, CHUNK);
+      await first.seal(bytes.byteLength);
+      await first.restart();
+      const options = { sha256, size: bytes.byteLength, overwrite: false };
+      if (first.upload.place === undefined) {
+        // Then `write` takes what is streamed.
+        const write = { expectedSha256: sha256, expectedSize: bytes.byteLength, ifAbsent: true };
+        await bench.backend.write(path, first.upload.stream(), write);
+        await first.upload.discard();
+        await using file = await bench.backend.open(path);
+        expect((await readAll(file)).equals(bytes)).toBe(true);
+        return;
+      }
+      const placed = await first.upload.place(path, options);
+      expect(placed).toMatchObject({ sha256, replaced: false });
+      expect(placed?.entry).toEqual(await bench.backend.stat(path));
+      {
+        await using file = await bench.backend.open(path);
+        expect((await readAll(file)).equals(bytes)).toBe(true);
+      }
+      expect(await area().stat(sha256)).toBeNull();
+      await refusal(first.upload.place(path, { ...options, overwrite: true }), 'file_not_found');
+
+      const second = await uploadOf(area(), bytes.subarray(1), CHUNK);
+      const other = { sha256: await second.seal(bytes.byteLength - 1), size: bytes.byteLength - 1 };
+      const place = second.upload.place?.bind(second.upload);
+      if (place === undefined)
+        throw new Error('The second upload cannot be placed, but the first one could.');
+      await refusal(place(path, { ...other, overwrite: false }), 'precondition_failed');
+      await refusal(place(bench.at('new'), { ...other, overwrite: true }), 'is_a_directory');
+      await refusal(
+        place(bench.at('new', 'placed.img', 'below'), { ...other, overwrite: true }),
+        'not_a_directory',
+      );
+      expect(await place(path, { ...other, overwrite: true })).toMatchObject({ replaced: true });
+      await using file = await bench.backend.open(path);
+      expect((await readAll(file)).equals(bytes.subarray(1))).toBe(true);
+    });
+
     it('leaves a content that is there already as it is', async () => {
       const bytes = freshBytes(CHUNK);
       const { sha256 } = await area().store(chunksOf(bytes));

@@ -1,4 +1,5 @@
-import type { ChunkAdvice, ContentArea, StagedUpload } from '../contents.ts';
+import type { BackendPath } from '@holdfast/bytes/backend-path';
+import type { ChunkAdvice, ContentArea, PlaceOptions, StagedUpload } from '../contents.ts';
 
 /** Runs one step of an area: whatever has to be there before it, and whatever is to be done when it fails. */
 export type RunOnArea = <T>(step: (area: ContentArea) => Promise<T>) => Promise<T>;
@@ -25,6 +26,7 @@ export function contentsThrough(run: RunOnArea, advice: ChunkAdvice): ContentAre
 }
 
 function uploadThrough(run: RunOnArea, upload: StagedUpload): StagedUpload {
+  const place = upload.place?.bind(upload);
   return {
     receive: (position, source, options) => run(() => upload.receive(position, source, options)),
     prefixGrew: (end) => upload.prefixGrew(end),
@@ -33,6 +35,9 @@ function uploadThrough(run: RunOnArea, upload: StagedUpload): StagedUpload {
     },
     seal: (size, pieces, options) => run(() => upload.seal(size, pieces, options)),
     publish: (sha256, size) => run(() => upload.publish(sha256, size)),
+    ...(place === undefined
+      ? {}
+      : { place: (path: BackendPath, options: PlaceOptions) => run(() => place(path, options)) }),
     stream: (options) => upload.stream(options),
     discard: () => run(() => upload.discard()),
     [Symbol.asyncDispose]: () => upload[Symbol.asyncDispose](),

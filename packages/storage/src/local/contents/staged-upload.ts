@@ -1,10 +1,13 @@
+import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { CoalescedSync } from '@holdfast/bytes/coalesced-sync';
 import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { fileSystemError } from '@holdfast/bytes/file-system-error';
 import type { ReadableDescriptor } from '@holdfast/bytes/prefix-hashes';
 import { EMPTY_SHA256, StreamDigest } from '@holdfast/bytes/sha256';
 import { HoldfastError } from '@holdfast/contract/errors';
+import type { WriteResult } from '../../backend.ts';
 import type {
+  PlaceOptions,
   Received,
   ReceivedPiece,
   ReceiveOptions,
@@ -15,6 +18,7 @@ import { requireWhole } from '../../contents/pieces.ts';
 import { pieceLabel, receivePiece } from '../../contents/receiving.ts';
 import { WholeDigest } from '../../contents/whole-digest.ts';
 import { PieceWriter } from './piece-writer.ts';
+import { placeStaged } from './placing.ts';
 import type { StagedFiles } from './staged-files.ts';
 import { publishStaged } from './vault.ts';
 
@@ -103,6 +107,12 @@ export class LocalUpload implements StagedUpload {
     await this.#digest[Symbol.asyncDispose]();
     await this.#files.close(this.#key.id);
     return publishStaged(this.#files, this.#key.id, sha256, size);
+  }
+
+  async place(path: BackendPath, options: PlaceOptions): Promise<WriteResult | null> {
+    await this.#digest[Symbol.asyncDispose]();
+    await this.#files.close(this.#key.id);
+    return placeStaged(this.#files, this.#key.id, path, options);
   }
 
   async *stream(options: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
