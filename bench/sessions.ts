@@ -36,7 +36,7 @@ export async function sessions({ quick }: { quick: boolean }): Promise<void> {
       [
         [
           'holdfast',
-          String(completed),
+          String(completed.length),
           String(failures.length),
           (percentile(chunkMs, 0.5) / 1000).toFixed(2),
           (percentile(chunkMs, 0.99) / 1000).toFixed(2),

@@ -11,6 +11,7 @@ import type { HubSecrets } from './config/secrets.ts';
 import { Events } from './events.ts';
 import { HostFiles } from './host-files/host-files.ts';
 import { BodyTurns } from './http/body-turns.ts';
+import { ParkedBytes } from './http/parked-bytes.ts';
 import { createHttpServer } from './http/http.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { Backfill } from './library/backfill.ts';
@@ -168,7 +169,7 @@ export async function createHub(
   const tftpFiles = new TftpFiles({ access, library, netboot, settings, transfers, serverFor });
   const tftp = cleanup.use(new TftpListener({ files: tftpFiles, logger, listen: config.tftp }));
 
-  const bodyTurns = new BodyTurns();
+  const bodyTurns = new BodyTurns({ parking: cleanup.use(new ParkedBytes(dataDir.path)) });
   metrics.followBodies(() => bodyTurns.waiting);
   const app = createHttpServer({
     access,

@@ -20,6 +20,8 @@ export function deferContinue(request: IncomingMessage, response: ServerResponse
 export interface BodyTurn {
   /** Resolves at once while it is this body's turn, else when it is again. */
   wait(): Promise<void>;
+  /** Bytes that came before the first turn and were put aside; undefined when there are none. Asked for once. */
+  takeEarly(): Promise<Buffer> | undefined;
   /** Tells whether the reader waits for its client from now on, or has got bytes. */
   awaitsClient(awaits: boolean): void;
   /** Whether the client had its turn lately, and did not send. */
@@ -62,8 +64,12 @@ export async function* readBody(
     );
   };
   const timer = setTimeout(onIdle, idleMs);
-  turn?.awaitsClient(true);
   try {
+    const early = await turn?.takeEarly();
+    if (early !== undefined) yield early;
+    await turn?.wait();
+    turn?.awaitsClient(true);
+    timer.refresh();
     // A refusal must still reach the client over this connection, so leaving early does not destroy the request.
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       clearTimeout(timer);
