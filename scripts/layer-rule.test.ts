@@ -22,7 +22,7 @@ const workspaces = [
   workspace('packages/boot', ['contract', 'catalog']),
   workspace('packages/client', ['contract', 'storage']),
   workspace('apps/hub', ['contract', 'storage', 'cli']),
-  workspace('apps/cli', ['client']),
+  workspace('apps/cli', ['client', 'hub']),
   workspace('test/support', ['hub']),
   workspace('bench', ['storage', 'test-support']),
 ];
@@ -54,6 +54,7 @@ describe('between workspaces', () => {
     ['packages/storage/src/x.ts', "import '@holdfast/bytes/sha256';"],
     ['packages/client/src/x.ts', "import '@holdfast/storage/backend';"],
     ['apps/hub/src/main.ts', "import '@holdfast/storage/backend';"],
+    ['apps/cli/src/serve.ts', "import '@holdfast/hub/context';"],
     ['packages/storage/src/x.ts', "import './local/local.ts';"],
     ['packages/storage/src/x.test.ts', "import '@holdfast/test-support/hub';"],
     ['test/support/x.ts', "import '@holdfast/hub/context';"],

@@ -41,7 +41,7 @@ describe('a share', () => {
     await using bench = await NfsBench.start();
     await using blank = await HostShare.start();
     const { backend, share } = bench;
-    const marker = { version: 1, volumeId: '00000000-0000-4000-8000-000000000000', createdAt: new Date(0) };
+    const marker = { version: 1, volume_id: '00000000-0000-4000-8000-000000000000', created_at: new Date(0) };
     await share.tamper('/.holdfast/volume.json', Buffer.from(JSON.stringify(marker)));
     await refusal(backend.write(file, small()), 'wrong_volume');
     expect(await share.list('/')).toEqual(['.holdfast']);

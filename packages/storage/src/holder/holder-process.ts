@@ -6,7 +6,8 @@ import { toolEnvironment, toolMissing } from '../iscsi/stack/tool.ts';
 
 /** A process of this machine that is silent for so long is stuck; a dead server does not keep it from answering. */
 const holderSilenceMs = 30_000;
-const maxSaidCharacters = 500;
+const keptCharacters = 4000;
+const shownCharacters = 500;
 
 export interface HolderOptions {
   /** Absolute path of the program, which answers calls on descriptor 3 and goes down when that ends. */
@@ -53,7 +54,7 @@ export async function startHolder(options: HolderOptions): Promise<HolderProcess
   });
   let said = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = text.trim().slice(-maxSaidCharacters);
+    said = (said + text).slice(-keptCharacters);
     for (const line of text.trim().split('\n')) onSaid(line);
   });
   const channel = child.stdio[3];
@@ -73,5 +74,11 @@ export async function startHolder(options: HolderOptions): Promise<HolderProcess
     child.unref();
     clearTimeout(timer);
   };
-  return { caller, ended: follow(), said: () => said };
+  return { caller, ended: follow(), said: () => lastWords(said) };
+}
+
+/** Without the frames of a stack, native or not, and the rulers around them: they would hide what happened. */
+function lastWords(said: string): string {
+  const isWord = (line: string): boolean => !/^\s*(?:\d+: 0x|at |-{3,}|#?\s*$)/.test(line);
+  return said.split('\n').filter(isWord).join('\n').trim().slice(-shownCharacters);
 }
