@@ -154,6 +154,11 @@ describe('a refused setting', () => {
       'HOLDFAST_ADMIN_KEY: must be 32 characters or more',
     ],
     [
+      'a key that no header can carry',
+      { env: { HOLDFAST_ADMIN_KEY: 'correct horse battery staple, and more of it' } },
+      'HOLDFAST_ADMIN_KEY: must be of letters, digits and -._~+/ only',
+    ],
+    [
       'a short secret',
       { toml: 'secret_key = "short"' },
       'holdfast.toml: secret_key: must be 32 characters or more',

@@ -123,7 +123,13 @@ const valuesSchema = z.object({
     .string()
     .regex(/^(postgres|postgresql):\/\/|^sqlite:/, 'must start with postgres:// or sqlite:')
     .optional(),
-  admin_key: z.string().min(32, 'must be 32 characters or more').max(1024).optional(),
+  // What may stand behind `Bearer` in a header (RFC 6750 §2.1).
+  admin_key: z
+    .string()
+    .min(32, 'must be 32 characters or more')
+    .max(1024)
+    .regex(/^[\w.~+/-]+=*$/, 'must be of letters, digits and -._~+/ only, without spaces')
+    .optional(),
   secret_key: z.string().min(32, 'must be 32 characters or more').optional(),
   tls_cert: z.string().min(1).optional(),
   tls_key: z.string().min(1).optional(),

@@ -3,6 +3,7 @@ import { isSha256Hex } from '@holdfast/bytes/sha256';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import type { HubClient } from '../client.ts';
 import { parseContentRange } from '../byte-ranges.ts';
+import { HttpRangeRequests } from './http-range-request.ts';
 
 /** What is fetched: a file of a backend, or a content. */
 export type DownloadWhat = { backend_id: string; path: string } | { sha256: string };
@@ -19,10 +20,15 @@ export interface RemoteFile {
   sha256?: string | undefined;
 }
 
+/** The bytes of an answer. Leaving their iteration ends the connection when more would come. */
+export interface RangeBody extends AsyncIterable<Uint8Array> {
+  cancel(): Promise<void>;
+}
+
 /** Bytes on their way: which ones of which file. They can begin before the ones that were asked for, and end later. */
 export interface RangeAnswer extends ByteRange {
   file: RemoteFile;
-  body: ReadableStream<Uint8Array>;
+  body: RangeBody;
 }
 
 /** A file that can be fetched in parts. */
@@ -42,15 +48,24 @@ export interface RangeSource {
 /** The file behind one of the two endpoints for bytes. */
 export function rangeSource(client: HubClient, what: DownloadWhat): RangeSource {
   const label = 'sha256' in what ? `the content ${what.sha256}` : what.path;
-  const ask = (headers: Record<string, string>, signal: AbortSignal): Promise<Response> =>
-    'sha256' in what
-      ? client.raw('downloadContent', { params: { sha256: what.sha256 }, headers, signal })
-      : client.raw('downloadFile', {
-          params: { id: what.backend_id },
-          query: { path: what.path },
-          headers,
-          signal,
-        });
+  const requests = new HttpRangeRequests(client);
+  // The first answer is patient; whoever goes on after it has a patience of its own.
+  const ask = (
+    headers: Record<string, string>,
+    isFirst: boolean,
+    signal: AbortSignal,
+  ): Promise<RangeHead> => {
+    if ('sha256' in what) {
+      const given = { params: { sha256: what.sha256 }, headers };
+      return isFirst
+        ? client.raw('downloadContent', { ...given, signal })
+        : requests.get('downloadContent', given, signal);
+    }
+    const given = { params: { id: what.backend_id }, query: { path: what.path }, headers };
+    return isFirst
+      ? client.raw('downloadFile', { ...given, signal })
+      : requests.get('downloadFile', given, signal);
+  };
   return {
     label,
     identity: JSON.stringify([client.url, what]),
@@ -62,11 +77,11 @@ export function rangeSource(client: HubClient, what: DownloadWhat): RangeSource 
         const validator = expected?.etag ?? expected?.lastModified;
         if (validator !== undefined) headers['if-range'] = validator;
       }
-      const response = await ask(headers, signal).catch(async (error: unknown) => {
+      const response = await ask(headers, expected === undefined, signal).catch(async (error: unknown) => {
         // No byte of an empty file can be asked for; the answer without a range tells whether it is one.
         if (range === undefined || !isHoldfastError(error, 'range_not_satisfiable')) throw error;
         delete headers['range'];
-        return await ask(headers, signal);
+        return await ask(headers, expected === undefined, signal);
       });
       return rangeAnswer(response, label);
     },
@@ -80,7 +95,14 @@ export function isSameFile(one: RemoteFile, other: RemoteFile): boolean {
   return one.lastModified === other.lastModified;
 }
 
-function rangeAnswer(response: Response, label: string): RangeAnswer {
+/** What is common to an answer of `fetch` and one of `node:http`. */
+interface RangeHead {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: RangeBody | null;
+}
+
+function rangeAnswer(response: RangeHead, label: string): RangeAnswer {
   const { headers, body, status } = response;
   const length = headers.get('content-length');
   const whole = length === null ? undefined : { start: 0, end: Number(length), size: Number(length) };
