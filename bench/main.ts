@@ -1,4 +1,5 @@
 import { backends } from './backends.ts';
+import { cli } from './cli.ts';
 import { fairness } from './fairness.ts';
 import { ingest } from './ingest.ts';
 import { rack } from './rack.ts';
@@ -15,6 +16,7 @@ const benchmarks: Record<string, (options: { quick: boolean; chart: string | nul
   backends,
   ingest,
   sessions,
+  cli,
 };
 
 const [name, ...flags] = process.argv.slice(2);

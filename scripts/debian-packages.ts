@@ -42,6 +42,9 @@ export const debianPackages: readonly DebianPackage[] = [
   { name: 'swift-object', proof: '/usr/bin/swift-object-server', neededBy: 'long' },
   { name: 'memcached', proof: '/usr/bin/memcached', neededBy: 'long' },
   { name: 'e2fsprogs', proof: '/{usr/,}sbin/debugfs', neededBy: 'test' },
+  { name: 'tmux', proof: '/usr/bin/tmux', neededBy: 'test' },
+  { name: 'zsh', proof: '/{usr/,}bin/zsh', neededBy: 'test' },
+  { name: 'fish', proof: '/usr/bin/fish', neededBy: 'test' },
   { name: 'strace', proof: '/usr/bin/strace', neededBy: 'test' },
   {
     name: 'libnginx-mod-http-dav-ext',

@@ -29,6 +29,7 @@ const commands = {
   ],
   check: [{ script: 'scripts/check.ts' }],
   bench: [{ script: 'scripts/debian-packages.ts', args: ['test', 'bench'] }, { script: 'bench/main.ts' }],
+  package: [{ script: 'scripts/package.ts' }],
   format: [{ script: 'node_modules/oxfmt/bin/oxfmt' }],
 };
 

@@ -167,11 +167,16 @@ describe('a server that hangs', () => {
 
 describe('a new configuration is refused with the field at fault', () => {
   it.each([
-    ['a folder that is not exported', { export_path: '/nowhere' }, 'export_path'],
-    ['an option that there is not', { mount_options: 'vers=4.1,frobnicate' }, 'mount_options'],
-    ['a version that the server does not speak', { mount_options: 'vers=3' }, 'mount_options'],
-  ])('%s', async (_name, changes, field) => {
-    await using bench = await NfsBench.start();
+    ['a folder that is not exported', {}, { export_path: '/nowhere' }, 'export_path'],
+    ['an option that there is not', {}, { mount_options: 'vers=4.1,frobnicate' }, 'mount_options'],
+    [
+      'a version that the server does not speak',
+      { protocols: '3' as const },
+      { mount_options: 'vers=4.1' },
+      'mount_options',
+    ],
+  ])('%s', async (_name, server, changes, field) => {
+    await using bench = await NfsBench.start(server);
     const { mountRoot, timeLimitMs } = bench.options;
     const config = { ...bench.options, ...changes };
     const error = await refusal(prepareNfs(config, { mountRoot, timeLimitMs }), 'validation_failed');
