@@ -92,3 +92,27 @@ it('cuts and refuses connections', async () => {
   again.write('b');
   expect((await take(again, 1)).toString()).toBe('b');
 });
+
+it('cuts each connection at its own limit, counts that, and spares those that came before', async () => {
+  const early = await client();
+  early.write('a');
+  await take(early, 1);
+  proxy.limitEach({ direction: 'toServer', bytes: 4 });
+  const before = proxy.bytes.toServer;
+  for (const count of [1, 2]) {
+    const socket = await client();
+    socket.write('abc');
+    expect((await take(socket, 3)).toString()).toBe('abc');
+    const answered = once(socket, 'data');
+    socket.write('defgh');
+    await expect(answered).rejects.toThrow('ECONNRESET');
+    expect(proxy.limited).toBe(count);
+    expect(proxy.bytes.toServer - before).toBe(4 * count);
+  }
+  early.write('still whole');
+  expect((await take(early, 11)).toString()).toBe('still whole');
+  proxy.limitEach(null);
+  const late = await client();
+  late.write('whole again');
+  expect((await take(late, 11)).toString()).toBe('whole again');
+});

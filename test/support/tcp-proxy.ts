@@ -13,6 +13,12 @@ export interface FlipOptions {
   mask?: number;
 }
 
+export interface LimitOptions {
+  direction: ProxyDirection;
+  /** Bytes that a connection passes on in that direction before it is reset. */
+  bytes: number;
+}
+
 /** A TCP relay on loopback that can be told to misbehave. Disposing cuts everything and stops listening. */
 export interface TcpProxy extends AsyncDisposable {
   readonly host: string;
@@ -29,6 +35,10 @@ export interface TcpProxy extends AsyncDisposable {
   resume(): void;
   /** Resets every open connection. New ones are welcome. */
   cut(): void;
+  /** Resets each connection that comes from now on as soon as it has passed on so many bytes; null: none any more. */
+  limitEach(limit: LimitOptions | null): void;
+  /** Connections that have come to their limit so far. */
+  readonly limited: number;
   /** Resets new connections at once (true), or serves them again (false). */
   refuse(isRefusing: boolean): void;
   /** Changes one byte on its way; resolves when it has happened. */
@@ -51,6 +61,7 @@ class Relay implements TcpProxy {
   readonly listenPort: number;
   readonly bytes: Record<ProxyDirection, number> = { toServer: 0, toClient: 0 };
   accepted = 0;
+  limited = 0;
   readonly #server;
   readonly #target: { host: string; port: number };
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
@@ -59,6 +70,7 @@ class Relay implements TcpProxy {
   readonly #expected = new Set<{ accepted: number; done: () => void }>();
   #isStalled = false;
   #isRefusing = false;
+  #limit: LimitOptions | null = null;
 
   constructor(server: ReturnType<typeof createServer>, port: number, target: { host: string; port: number }) {
     this.#server = server;
@@ -83,6 +95,10 @@ class Relay implements TcpProxy {
 
   cut(): void {
     for (const socket of this.#sockets()) socket.resetAndDestroy();
+  }
+
+  limitEach(limit: LimitOptions | null): void {
+    this.#limit = limit;
   }
 
   refuse(isRefusing: boolean): void {
@@ -156,8 +172,12 @@ class Relay implements TcpProxy {
   }
 
   #relay(from: Socket, to: Socket, direction: ProxyDirection): void {
+    const limit = this.#limit?.direction === direction ? this.#limit.bytes : Number.POSITIVE_INFINITY;
+    let own = 0;
     from.on('data', (chunk) => {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+      const whole = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+      const bytes = whole.subarray(0, limit - own);
+      own += bytes.byteLength;
       this.#harm(bytes, direction);
       this.bytes[direction] += bytes.byteLength;
       if (to.writable && !to.write(bytes)) {
@@ -171,6 +191,9 @@ class Relay implements TcpProxy {
         this.#waiters.delete(waiter);
         waiter.done();
       }
+      if (own < limit) return;
+      this.limited += 1;
+      for (const socket of [from, to]) socket.resetAndDestroy();
     });
     from.on('end', () => to.end());
   }

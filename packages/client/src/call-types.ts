@@ -49,12 +49,14 @@ type ResponseSchema<N extends EndpointName> =
     ? Response
     : never;
 
-/** The envelope of /api/v1 taken off: `data` of one thing; a list keeps `data`, `total` and `next_cursor`. */
-type Unwrapped<Whole> = Whole extends { success: true; data: unknown; total: unknown }
-  ? Omit<Whole, 'success'>
-  : Whole extends { success: true; data: infer Data }
-    ? Data
-    : Whole;
+/** The envelope of /api/v1 taken off: `data` of one thing; a list keeps `data`, `total` and `next_cursor`, those that it has. */
+type Unwrapped<Whole> = Whole extends { success: true; data: infer Data }
+  ? 'total' extends keyof Whole
+    ? Omit<Whole, 'success'>
+    : 'next_cursor' extends keyof Whole
+      ? Omit<Whole, 'success'>
+      : Data
+  : Whole;
 
 /** Endpoints that answer JSON. */
 export type JsonEndpointName = {

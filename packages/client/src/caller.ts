@@ -38,10 +38,11 @@ export interface CallerOptions {
 export class Caller {
   readonly url: string;
   readonly apiKey: string | undefined;
+  /** What every call carries. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly #fetch: typeof fetch;
   readonly #policy: RetryPolicy;
   readonly #signal: AbortSignal | undefined;
-  readonly #headers: Record<string, string>;
   readonly #attemptTimeoutMs: number;
 
   constructor(options: CallerOptions) {
@@ -54,7 +55,7 @@ export class Caller {
         : { ...defaultRetryPolicy, ...options.retry };
     this.#signal = options.signal;
     this.#attemptTimeoutMs = options.attemptTimeoutMs ?? 120_000;
-    this.#headers = {
+    this.headers = {
       ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }),
       ...(options.userAgent === undefined ? {} : { 'user-agent': options.userAgent }),
     };
@@ -116,7 +117,7 @@ export class Caller {
         method: endpoint.method,
         redirect: 'error',
         ...init,
-        headers: { ...this.#headers, ...body.headers, ...given.headers },
+        headers: { ...this.headers, ...body.headers, ...given.headers },
         signal: eitherOf(signal, patience.signal) ?? null,
       });
       clearTimeout(timer);

@@ -1,118 +1,44 @@
-import { chunkPlace } from '@holdfast/bytes/chunk-plan';
-import type { ChunkPlan } from '@holdfast/bytes/chunk-plan';
-import type { ChunkSet } from '@holdfast/bytes/chunk-set';
-import { isHoldfastError } from '@holdfast/contract/errors';
-import { isPassing } from './client.ts';
 import type { HubClient } from './client.ts';
 import { sha256Of } from './digest.ts';
-import type { Patience } from './patience.ts';
-import { changed, readSlice } from './upload-source.ts';
+import { readSlice } from './upload-source.ts';
 import type { UploadSource } from './upload-source.ts';
 
-/** Damage on the way of one chunk that is taken for bad luck. */
-const MOST_DAMAGED = 5;
-/** What an attempt may take: 30 s, and the time that a link of 32 KiB/s needs. */
-const PATIENT_MS = 30_000;
-const SLOWEST_BYTES_PER_MS = 32;
-
-export interface SendingOptions {
-  client: HubClient;
-  source: UploadSource;
+/** A chunk that is to be sent. Positions and sizes in bytes of the file. */
+export interface OutgoingChunk {
   uploadId: string;
-  plan: ChunkPlan;
-  /** Chunks that the hub has; grows. */
-  received: ChunkSet;
-  patience: Patience;
+  num: number;
+  position: number;
+  length: number;
   signal: AbortSignal;
-  /** Chunks in flight at once. */
-  parallel: number;
-  onSent: (bytes: number) => void;
-  /** Chunks that turn out to have arrived although their answer was lost. */
-  onFound: (bytes: number) => void;
-  /** Asks the hub which chunks it has. */
-  refresh: () => Promise<readonly (readonly [number, number])[]>;
+  /** Milliseconds until the hub must have answered. */
+  timeoutMs: number;
+  /** Told bytes as they go to the network. */
+  onMoved: (bytes: number) => void;
 }
 
-/**
- * Sends the chunks that the hub does not have, several at once. After a failure the hub is asked what it has, so that nothing is sent
- * that has arrived.
- * @throws HoldfastError as the hub refuses; `conflict` for a file that changed
- */
-export async function sendChunks(options: SendingOptions): Promise<void> {
-  const { received, parallel } = options;
-  const failure = new AbortController();
-  const signal = AbortSignal.any([options.signal, failure.signal]);
-  let next = 0;
-  let refreshing: Promise<void> | undefined;
-  const takeNext = (): number | undefined => {
-    while (next < received.total && received.has(next)) next += 1;
-    return next < received.total ? next++ : undefined;
-  };
-  const refreshOnce = async (): Promise<void> => {
-    refreshing ??= reconcile(options).finally(() => {
-      refreshing = undefined;
-    });
-    await refreshing;
-  };
-  const work = async (): Promise<void> => {
-    for (let num = takeNext(); num !== undefined; num = takeNext())
-      await sendOne({ ...options, signal }, num, refreshOnce);
-  };
-  const workers = Array.from({ length: Math.min(parallel, received.total) }, async () => {
-    try {
-      await work();
-    } catch (error) {
-      // The first failure ends the others; theirs are only its consequence.
-      failure.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(workers);
-  if (failure.signal.aborted) throw failure.signal.reason;
+/** How chunks get to the hub. */
+export interface ChunkSender {
+  /**
+   * Sends a chunk once, with its digest, for the hub to check; resolves when the hub has it.
+   * @throws HoldfastError what the hub answers; `unreachable`; `cancelled`; `conflict` when the file is shorter than it was
+   */
+  send(chunk: OutgoingChunk): Promise<void>;
 }
 
-async function sendOne(options: SendingOptions, num: number, refresh: () => Promise<void>): Promise<void> {
-  const { client, source, uploadId, plan, received, patience, signal } = options;
-  const place = chunkPlace(plan, num);
-  if (place === undefined) return;
-  let damaged = 0;
-  while (!received.has(num)) {
-    const body = await readSlice(source, place.position, place.position + place.length);
-    const digest = await sha256Of(body);
-    try {
+/** Sends chunks by `fetch`, each whole in memory: what browsers can do. */
+export function fetchChunkSender(client: HubClient, source: UploadSource): ChunkSender {
+  return {
+    async send({ uploadId, num, position, length, signal, timeoutMs }) {
+      const body = await readSlice(source, position, position + length);
+      const digest = await sha256Of(body);
       await client.call('putChunk', {
         params: { upload_id: uploadId, chunk_num: String(num) },
         body,
         headers: { 'content-digest': `sha-256=:${digest.base64}:` },
         signal,
         retry: false,
-        attemptTimeoutMs: PATIENT_MS + place.length / SLOWEST_BYTES_PER_MS,
+        attemptTimeoutMs: timeoutMs,
       });
-      patience.progressed();
-      if (received.add(num)) options.onSent(place.length);
-    } catch (error) {
-      if (isHoldfastError(error, 'chunk_conflict')) throw changed(source, error);
-      if (isHoldfastError(error, 'checksum_mismatch')) {
-        damaged += 1;
-        if (damaged === MOST_DAMAGED) throw error;
-      } else if (!isLost(error)) throw error;
-      await patience.wait(error);
-      await refresh();
-    }
-  }
-}
-
-/** The chunk may have arrived or not; either way it is worth asking and sending it again. */
-function isLost(error: unknown): error is Error {
-  return (
-    isPassing(error) || isHoldfastError(error, 'superseded') || isHoldfastError(error, 'incomplete_body')
-  );
-}
-
-async function reconcile(options: SendingOptions): Promise<void> {
-  const { received, plan, refresh, onFound } = options;
-  for (const [first, last] of await refresh()) {
-    for (let num = first; num <= last; num += 1)
-      if (received.add(num)) onFound(chunkPlace(plan, num)?.length ?? 0);
-  }
+    },
+  };
 }

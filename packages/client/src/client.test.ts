@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isHoldfastError } from '@holdfast/contract/errors';
 import { startHub, type HubUnderTest } from '@holdfast/test-support/hub';
@@ -41,6 +42,18 @@ describe('a client of a hub', () => {
     for await (const file of client.all('listFiles', { params: { id }, query: { path: '/paged', limit: 3 } }))
       found.push(file.path);
     expect(found).toEqual(paths);
+  });
+
+  it('goes through all pages of a list that has no total', async () => {
+    const paths = Array.from({ length: 5 }, (_, index) => `/same/${index}`);
+    for (const path of paths)
+      await client.call('uploadFile', { params: { id }, query: { path }, body: 'the same' });
+    const sha256 = createHash('sha256').update('the same').digest('hex');
+    const first = await client.call('findFiles', { query: { sha256, limit: 2 } });
+    expect([first.data.length, typeof first.next_cursor]).toEqual([2, 'string']);
+    const found: string[] = [];
+    for await (const file of client.all('findFiles', { query: { sha256, limit: 2 } })) found.push(file.path);
+    expect(found.toSorted()).toEqual(paths);
   });
 
   it('throws what the hub says: its code, its sentence, the refused fields', async () => {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Endpoint } from '@holdfast/contract/endpoint';
 import { endpoints } from '@holdfast/contract/endpoints';
 import type { EndpointName } from '@holdfast/contract/endpoints';
@@ -20,6 +21,8 @@ export interface HubClient {
   /** Base URL without a trailing slash. */
   readonly url: string;
   readonly apiKey: string | undefined;
+  /** What every call carries: the credential, the user agent. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Calls an endpoint that answers JSON; resolves to the parsed answer, its envelope taken off. */
   call<N extends JsonEndpointName>(name: N, ...options: CallArguments<N>): Promise<Answer<N>>;
   /**
@@ -64,6 +67,7 @@ export function createClient(options: CallerOptions): HubClient {
   return {
     url: caller.url,
     apiKey: caller.apiKey,
+    headers: caller.headers,
     call,
     raw: async (name, ...given) => await caller.answer(name, optionsOf(given)),
     all,
@@ -94,12 +98,17 @@ async function parsedAnswer(caller: Caller, name: EndpointName, given: LooseCall
       { cause: parsed.error },
     );
   }
-  return withoutEnvelope(parsed.data);
+  return withoutEnvelope(parsed.data, isList(schema));
 }
 
-function withoutEnvelope(answer: unknown): unknown {
+/** Whether answers are lists is asked of the schema: the last page of a list without a total looks like one thing. */
+function isList(schema: z.ZodType): boolean {
+  return schema instanceof z.ZodObject && ('total' in schema.shape || 'next_cursor' in schema.shape);
+}
+
+function withoutEnvelope(answer: unknown, isPage: boolean): unknown {
   if (!isRecord(answer) || answer['success'] !== true || !('data' in answer)) return answer;
-  if (!('total' in answer)) return answer['data'];
+  if (!isPage) return answer['data'];
   const { success: _, ...list } = answer;
   return list;
 }

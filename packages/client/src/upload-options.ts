@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { uploadInitiate } from '@holdfast/contract/uploads';
+import type { ChunkSender } from './chunk-sender.ts';
 import type { Waiting } from './patience.ts';
 import type { UploadJournal } from './upload-journal.ts';
 import type { UploadProgress } from './upload-progress.ts';
@@ -21,6 +22,8 @@ export interface UploadOptions {
   mode?: number | undefined;
   /** Finds an earlier upload of the same file, to go on with it. */
   journal?: UploadJournal | undefined;
+  /** How chunks get to the hub. Default: by `fetch`. */
+  sender?: ChunkSender | undefined;
   /** Chunks in flight at once, at most. Default: what the hub prefers. */
   parallel?: number | undefined;
   /** Milliseconds without any progress after which to give up. Default: 10 minutes. */

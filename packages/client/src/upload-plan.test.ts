@@ -52,15 +52,32 @@ describe('progress of an upload', () => {
     expect(meter.read()).toMatchObject({ bytes: 1000, chunks: 1, bytesPerSecond: 0, etaSeconds: null });
     for (let sent = 0; sent < 20; sent += 1) {
       now += 1000;
-      meter.sent(1000);
+      meter.moved(1000);
     }
     expect(meter.read().bytesPerSecond).toBeCloseTo(1000, 6);
     expect(meter.read().etaSeconds).toBeCloseTo(79, 6);
     for (let sent = 0; sent < 30; sent += 1) {
       now += 1000;
-      meter.sent(2000);
+      meter.moved(2000);
     }
     expect(meter.read().bytesPerSecond).toBeGreaterThan(1990);
+  });
+
+  it('takes back what was lost on its way, and never tells more bytes than there are', () => {
+    let now = 0;
+    const meter = new ProgressMeter({ totalBytes: 1000, totalChunks: 2 }, () => now);
+    now += 500;
+    meter.moved(400);
+    expect(meter.read()).toMatchObject({ bytes: 400, chunks: 0, bytesPerSecond: 800, etaSeconds: null });
+    meter.moved(-400);
+    expect(meter.read()).toMatchObject({ bytes: 0, chunks: 0, bytesPerSecond: 800 });
+    now += 1500;
+    meter.moved(500);
+    meter.arrived();
+    expect(meter.read()).toMatchObject({ bytes: 500, chunks: 1, etaSeconds: expect.any(Number) });
+    meter.moved(500);
+    meter.found(500);
+    expect(meter.read()).toMatchObject({ bytes: 1000, etaSeconds: 0 });
   });
 
   it('has a rate between the slowest and the fastest chunk', () => {
@@ -71,7 +88,7 @@ describe('progress of an upload', () => {
         const meter = new ProgressMeter({ totalBytes: 1e9, totalChunks: 50 }, () => now);
         for (const [bytes, milliseconds] of chunks) {
           now += milliseconds;
-          meter.sent(bytes);
+          meter.moved(bytes);
         }
         const rates = chunks.map(([bytes, milliseconds]) => (bytes * 1000) / milliseconds);
         expect(meter.read().bytesPerSecond).toBeGreaterThanOrEqual(Math.min(...rates) * 0.999_999);

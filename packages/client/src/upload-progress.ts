@@ -1,18 +1,21 @@
 /** How far an upload is. Sizes in bytes. */
 export interface UploadProgress {
   phase: 'hashing' | 'sending' | 'finishing';
+  /** What has arrived, and what is on its way; less than before when a connection broke. */
   bytes: number;
   totalBytes: number;
   chunks: number;
   totalChunks: number;
   /** Smoothed over the last seconds; what an earlier attempt had sent does not count. */
   bytesPerSecond: number;
-  /** Null while no rate is known. */
+  /** Null while no rate is known, as in the first second: the system takes the first bytes at once, whatever the network does. */
   etaSeconds: number | null;
 }
 
 /** After this many milliseconds an old rate counts for 1/e of what it did. */
 const MEMORY_MS = 5000;
+/** Milliseconds before a rate is good enough to tell when it ends. */
+const MEASURED_MS = 1000;
 
 /** Counts what has arrived and tells the rate: an exponentially weighted mean over time (τ = 5 s), free of start-up bias. */
 export class ProgressMeter {
@@ -45,9 +48,10 @@ export class ProgressMeter {
     this.#chunks += 1;
   }
 
-  /** A chunk that has arrived now. */
-  sent(bytes: number): void {
-    this.found(bytes);
+  /** Bytes that went to the network; negative: that were lost there, which says nothing about the rate. */
+  moved(bytes: number): void {
+    this.#bytes += bytes;
+    if (bytes < 0) return;
     const now = this.#now();
     const elapsed = Math.max(0, now - this.#lastAt);
     this.#lastAt = now;
@@ -56,14 +60,22 @@ export class ProgressMeter {
     this.#recentMs = this.#recentMs * kept + elapsed;
   }
 
+  /** A chunk has arrived whose bytes have been counted as moved. */
+  arrived(): void {
+    this.#chunks += 1;
+  }
+
   read(): UploadProgress {
     const { totalBytes } = this.#totals;
     const bytesPerSecond = this.#recentMs > 0 ? (this.#recentBytes * 1000) / this.#recentMs : 0;
-    const left = totalBytes - this.#bytes;
-    const etaSeconds = left === 0 ? 0 : bytesPerSecond > 0 ? left / bytesPerSecond : null;
+    // A chunk that is found at the hub while it is on its way counts twice for a moment.
+    const bytes = Math.min(totalBytes, this.#bytes);
+    const left = totalBytes - bytes;
+    const isKnown = bytesPerSecond > 0 && this.#recentMs >= MEASURED_MS;
+    const etaSeconds = left === 0 ? 0 : isKnown ? left / bytesPerSecond : null;
     return {
       phase: this.#phase,
-      bytes: this.#bytes,
+      bytes,
       chunks: this.#chunks,
       ...this.#totals,
       bytesPerSecond,

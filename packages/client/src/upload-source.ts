@@ -54,7 +54,7 @@ export async function readSlice(
 }
 
 /** What is thrown for a file that changed while it was sent. */
-export function changed(source: UploadSource, cause?: unknown): HoldfastError {
+export function changed(source: Pick<UploadSource, 'name'>, cause?: unknown): HoldfastError {
   return new HoldfastError(
     'conflict',
     `${source.name} was changed or removed while it was sent. Nothing was stored; send it again when it is at rest.`,

@@ -2,12 +2,13 @@ import { chunkCount, chunkPlace } from '@holdfast/bytes/chunk-plan';
 import type { ChunkPlan } from '@holdfast/bytes/chunk-plan';
 import { ChunkSet } from '@holdfast/bytes/chunk-set';
 import { isHoldfastError, type HoldfastError } from '@holdfast/contract/errors';
-import { sendChunks } from './chunk-sender.ts';
+import { fetchChunkSender } from './chunk-sender.ts';
 import { isPassing } from './client.ts';
 import type { HubClient } from './client.ts';
 import { chunkSums } from './chunk-sums.ts';
 import { sha256Of } from './digest.ts';
 import { Patience } from './patience.ts';
+import { sendChunks } from './send-chunks.ts';
 import type { Initiate, UploadOptions, UploadOutcome } from './upload-options.ts';
 import { planChunks } from './upload-plan.ts';
 import { sessionAsFound } from './upload-session.ts';
@@ -93,11 +94,16 @@ class RunningUpload {
     hashed?.catch(() => undefined);
     try {
       await sendChunks({
-        ...{ client: this.#client, source: this.#source, patience: this.#patience, signal: this.#signal },
+        sender: this.#options.sender ?? fetchChunkSender(this.#client, this.#source),
+        ...{ source: this.#source, patience: this.#patience, signal: this.#signal },
         ...{ uploadId, plan, received },
         parallel: Math.max(1, Math.min(parallel, preferred)),
-        onSent: (bytes) => {
-          meter.sent(bytes);
+        onMoved: (bytes) => {
+          meter.moved(bytes);
+          if (bytes > 0) report();
+        },
+        onArrived: () => {
+          meter.arrived();
           report();
         },
         onFound: (bytes) => {

@@ -4,11 +4,13 @@ import { HashPool } from '@holdfast/bytes/hash-pool';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { HubClient } from '../client.ts';
 import { upload } from '../upload.ts';
+import { changed } from '../upload-source.ts';
 import type { UploadOptions, UploadOutcome } from '../upload-options.ts';
+import { HttpChunkSender } from './http-chunk-sender.ts';
 import { localFileSource } from './local-file.ts';
 import { folderJournal } from './upload-records.ts';
 
-export interface UploadFileOptions extends Omit<UploadOptions, 'journal'> {
+export interface UploadFileOptions extends Omit<UploadOptions, 'journal' | 'sender'> {
   /** Where uploads under way are remembered, below `uploads`. Made when it is not there. */
   stateDir: string;
 }
@@ -16,7 +18,7 @@ export interface UploadFileOptions extends Omit<UploadOptions, 'journal'> {
 /**
  * Sends a file of this machine, with its mtime and permission bits unless others are given, and remembers it in the state folder
  * until it is done: the next call for the same unchanged file, hub and destination goes on with it. Its SHA-256 is computed by a
- * thread while it is sent. Errors as `upload`.
+ * thread while it is sent. Chunks go over connections of their own, not by the client's `fetch`. Errors as `upload`.
  * @throws HoldfastError `file_not_found`, `forbidden`, `invalid_request` for a file that cannot be opened
  */
 export async function uploadFile(
@@ -28,11 +30,13 @@ export async function uploadFile(
   await using handle = await opened(name);
   await using pool = new HashPool({ workers: 1 });
   const source = await localFileSource(handle, name, pool);
+  using sender = new HttpChunkSender({ client, handle, changed: (cause) => changed(source, cause) });
   const { stateDir, ...rest } = options;
   return await upload(client, source, {
     mtime: new Date(Number(source.stats.mtimeMs)).toISOString(),
     mode: Number(source.stats.mode & 0o7777n),
     ...rest,
+    sender,
     journal: folderJournal(join(stateDir, 'uploads')),
   });
 }

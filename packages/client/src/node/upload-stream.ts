@@ -8,7 +8,9 @@ import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { HubClient } from '../client.ts';
 import { upload } from '../upload.ts';
+import { changed } from '../upload-source.ts';
 import type { UploadOutcome } from '../upload-options.ts';
+import { HttpChunkSender } from './http-chunk-sender.ts';
 import { localFileSource } from './local-file.ts';
 import type { UploadFileOptions } from './upload-file.ts';
 
@@ -32,7 +34,8 @@ export async function uploadStream(
     );
   }
   const source = await localFileSource(handle, 'the stream', pool);
-  return await upload(client, source, { ...options, sha256 });
+  using sender = new HttpChunkSender({ client, handle, changed: (cause) => changed(source, cause) });
+  return await upload(client, source, { ...options, sha256, sender });
 }
 
 /** It goes with the process, however that ends. */
