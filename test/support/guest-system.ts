@@ -42,12 +42,16 @@ mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock
 modprobe virtio_console
+# A device comes some time after its driver.
+await() { tries=0; until [ -e "$1" ] || [ $tries -ge 100 ]; do tries=$((tries + 1)); busybox sleep 0.1; done; }
+await /dev/hvc0
 # The kernel has the serial console to itself: it would cut into the lines of others.
 exec </dev/null >/dev/hvc0 2>&1
 stty -opost <&1
 modprobe virtio_net
 # There is no udev to load the driver when the first disk comes.
 modprobe sd_mod
+await /sys/class/net/eth0
 busybox ip link set lo up
 busybox ip link set eth0 up
 busybox ip address add 10.0.2.15/24 dev eth0

@@ -19,7 +19,7 @@ export const hubCommands: readonly CommandSpec[] = [
     description:
       'Asks for the URL and the key (which is not shown), checks both, and keeps them in profiles.json of ' +
       'HOLDFAST_CONFIG_DIR (default ~/.config/holdfast), which only you can read. The profile of the last login is the ' +
-      'one that is used. The URL may also come by --url, the key by --key-file or on standard input.',
+      'one that is used. The URL may also come by --url, the key by --key-file (- is standard input).',
     arguments: [{ form: '[name]', summary: 'name of the profile (default: default)' }],
     options: [{ flags: '--key-file <file>', summary: 'read the key from a file; - is standard input' }],
     examples: [

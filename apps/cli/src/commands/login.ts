@@ -54,7 +54,8 @@ async function askUrl({ output, signal }: CommandContext, old: string | undefine
 
 async function askKey({ output, signal }: CommandContext): Promise<string> {
   const { terminal } = output;
-  if (!terminal.canAsk) throw new UsageError('Give the key by --key-file: there is no terminal to ask on.');
+  if (!terminal.canAsk)
+    throw new UsageError('Give the key by --key-file (- is standard input): there is no terminal to ask on.');
   const { password } = await import('@inquirer/prompts');
   const key = await password(
     { message: 'API key (not shown)', validate: (text) => text.trim() !== '' || 'It must not be empty.' },
