@@ -178,7 +178,7 @@ test('a program does not outlive a runner that was killed', async () => {
 test('an unknown command is refused with the list of commands', async () => {
   const result = await project.run(['fly']);
   expect(result).toMatchObject({ code: 2, stdout: '' });
-  expect(result.stderr).toContain('start|test|test:long|check|bench|format');
+  expect(result.stderr).toContain('start|test|test:long|check|bench|package|format');
 });
 
 test('a command whose program is not in the working copy says so', async () => {

@@ -15,7 +15,7 @@ describeDialects(({ dialect, open, freshUrl }) => {
   test('a fresh database gets the newest schema and answers', async () => {
     const catalog = await open();
     expect(catalog.dialect).toBe(dialect);
-    expect(catalog.schemaVersion).toBe(2);
+    expect(catalog.schemaVersion).toBe(3);
     await catalog.ping();
     expect(await catalog.backends.list()).toEqual([]);
   });
@@ -43,6 +43,7 @@ describeDialects(({ dialect, open, freshUrl }) => {
     expect(messages).toEqual([
       'Migrating the catalog to schema version 1 (spine)',
       'Migrating the catalog to schema version 2 (uploads)',
+      'Migrating the catalog to schema version 3 (destinations)',
     ]);
   });
 
