@@ -45,7 +45,18 @@ export async function runInGuest({ command, timeoutMs }: GuestOptions): Promise<
   await packInitrd(kernel, { modules: ['virtio_pci', 'virtio_blk'], scripts }, initrd);
   await using vm = await startProcess('qemu-system-x86_64', [
     // The guest is trusted: without the mitigations of its kernel it is a fifth faster.
-    ...['-accel', 'tcg,thread=multi', '-cpu', 'max,pku=off', '-smp', '2', '-m', '2048', '-M', 'q35,graphics=off'],
+    ...[
+      '-accel',
+      'tcg,thread=multi',
+      '-cpu',
+      'max,pku=off',
+      '-smp',
+      '2',
+      '-m',
+      '2048',
+      '-M',
+      'q35,graphics=off',
+    ],
     ...['-kernel', kernel.vmlinuz, '-initrd', initrd],
     ...['-append', 'console=ttyS0 loglevel=5 panic=-1 mitigations=off'],
     ...['-drive', `if=virtio,format=raw,cache=unsafe,file=${image}`],
