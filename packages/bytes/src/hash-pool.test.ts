@@ -37,6 +37,18 @@ async function fileOf(bytes: Uint8Array): Promise<FileHandle> {
   return handle;
 }
 
+test('hashes a range alone, and as much of it as there is', async () => {
+  await using pool = new HashPool({ workers: 1 });
+  const bytes = randomBytes(3 * MiB + 17);
+  const handle = await fileOf(bytes);
+  const hashed = (start: number, end: number): Promise<HashResult> =>
+    pool.hashFd(handle.fd, { size: end - start, range: { start, end } });
+  const within = bytes.subarray(MiB - 5, 2 * MiB + 9);
+  expect(await hashed(MiB - 5, 2 * MiB + 9)).toEqual({ sha256: sha256Hex(within), bytes: within.byteLength });
+  expect(await hashed(3 * MiB, 4 * MiB)).toEqual({ sha256: sha256Hex(bytes.subarray(3 * MiB)), bytes: 17 });
+  expect(await hashed(7, 7)).toEqual({ sha256: EMPTY_SHA256, bytes: 0 });
+});
+
 async function failure(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => undefined,

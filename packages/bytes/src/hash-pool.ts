@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { HashJob, HashReport } from './hash-worker.ts';
+import type { ByteRange } from './ranges.ts';
 
 const PROGRESS_BYTES = 8 * 1024 * 1024;
 /** Every so many picks the oldest job goes first, so that small files cannot starve a large one. */
@@ -17,8 +18,10 @@ export interface HashPoolOptions {
 }
 
 export interface HashFdOptions {
-  /** Bytes that the file is expected to have: small files go first. The file is read to its end all the same. */
+  /** Bytes that are expected: small jobs go first. All is read all the same. */
   size: number;
+  /** The bytes that are hashed, in an open file. Default: all of them. */
+  range?: ByteRange;
   signal?: AbortSignal;
   /** Told the bytes hashed so far, about every 8 MiB. */
   onProgress?: (bytes: number) => void;
@@ -67,7 +70,8 @@ export class HashPool implements AsyncDisposable {
   }
 
   /**
-   * The SHA-256 of an open file, from its first byte to its end; the descriptor's own position does not matter.
+   * The SHA-256 of an open file, from its first byte to its end unless a range is given (which may end earlier, where the
+   * file does); the descriptor's own position does not matter.
    * **Keep `fd` open until the promise settles**, after an abort too: a worker reads it until then, and a descriptor
    * number that was closed may already name another file.
    * @throws HoldfastError `cancelled` when the signal aborts; `backend_unavailable` when reading fails;
@@ -75,7 +79,7 @@ export class HashPool implements AsyncDisposable {
    * once the pool is disposed.
    */
   async hashFd(fd: number, options: HashFdOptions): Promise<HashResult> {
-    const { signal, onProgress, size } = options;
+    const { signal, onProgress, size, range } = options;
     if (this.#disposed) throw shuttingDown();
     if (signal?.aborted === true) throw cancelled(signal.reason);
     const idle = this.#seats.values().find((seat) => seat.current === undefined);
@@ -87,6 +91,8 @@ export class HashPool implements AsyncDisposable {
     }
     const job: HashJob = {
       fd,
+      start: range?.start ?? 0,
+      end: range?.end ?? null,
       cancelled: new Int32Array(new SharedArrayBuffer(4)),
       progressBytes: onProgress === undefined ? 0 : PROGRESS_BYTES,
     };

@@ -5,6 +5,9 @@ import { parentPort } from 'node:worker_threads';
 /** A file to hash. `cancelled` is one shared Int32; anything but 0 in it ends the job. */
 export interface HashJob {
   fd: number;
+  /** Bytes from the first one that counts up to the one after the last; `null` for the end of the file. */
+  start: number;
+  end: number | null;
   cancelled: Int32Array<SharedArrayBuffer>;
   /** Bytes between two reports of progress; 0 for none. */
   progressBytes: number;
@@ -28,7 +31,9 @@ function hashFile(job: HashJob, report: (report: HashReport) => void): void {
       report({ kind: 'cancelled' });
       return;
     }
-    const read = readSync(job.fd, buffer, 0, buffer.byteLength, bytes);
+    const position = job.start + bytes;
+    const wanted = Math.min(buffer.byteLength, (job.end ?? Infinity) - position);
+    const read = wanted > 0 ? readSync(job.fd, buffer, 0, wanted, position) : 0;
     if (read === 0) break;
     hash.update(read === buffer.byteLength ? buffer : buffer.subarray(0, read));
     bytes += read;

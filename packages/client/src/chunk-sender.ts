@@ -1,5 +1,5 @@
 import type { HubClient } from './client.ts';
-import { sha256Of } from './digest.ts';
+import { sha256Of, sha256OfHex } from './digest.ts';
 import { readSlice } from './upload-source.ts';
 import type { UploadSource } from './upload-source.ts';
 
@@ -9,6 +9,8 @@ export interface OutgoingChunk {
   num: number;
   position: number;
   length: number;
+  /** Lower-case hex, when it is known. */
+  sha256?: string | undefined;
   signal: AbortSignal;
   /** Milliseconds until the hub must have answered. */
   timeoutMs: number;
@@ -20,17 +22,18 @@ export interface OutgoingChunk {
 export interface ChunkSender {
   /**
    * Sends a chunk once, with its digest, for the hub to check; resolves when the hub has it.
+   * @returns the SHA-256 of the chunk, lower-case hex
    * @throws HoldfastError what the hub answers; `unreachable`; `cancelled`; `conflict` when the file is shorter than it was
    */
-  send(chunk: OutgoingChunk): Promise<void>;
+  send(chunk: OutgoingChunk): Promise<string>;
 }
 
 /** Sends chunks by `fetch`, each whole in memory: what browsers can do. */
 export function fetchChunkSender(client: HubClient, source: UploadSource): ChunkSender {
   return {
-    async send({ uploadId, num, position, length, signal, timeoutMs }) {
+    async send({ uploadId, num, position, length, sha256, signal, timeoutMs }) {
       const body = await readSlice(source, position, position + length);
-      const digest = await sha256Of(body);
+      const digest = sha256 === undefined ? await sha256Of(body) : sha256OfHex(sha256);
       await client.call('putChunk', {
         params: { upload_id: uploadId, chunk_num: String(num) },
         body,
@@ -39,6 +42,7 @@ export function fetchChunkSender(client: HubClient, source: UploadSource): Chunk
         retry: false,
         attemptTimeoutMs: timeoutMs,
       });
+      return digest.hex;
     },
   };
 }

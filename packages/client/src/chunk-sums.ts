@@ -1,22 +1,28 @@
-import { chunkCount, chunkPlace } from '@holdfast/bytes/chunk-plan';
+import { chunkPlace } from '@holdfast/bytes/chunk-plan';
 import type { ChunkPlan } from '@holdfast/bytes/chunk-plan';
 import { sha256Of } from './digest.ts';
 import { cancelledBy } from './retry.ts';
 import { readSlice } from './upload-source.ts';
 import type { UploadSource } from './upload-source.ts';
 
-/** The SHA-256 of every chunk as the file has it now, for the hub to compare with what it received. */
-export async function chunkSums(
-  source: UploadSource,
-  plan: ChunkPlan,
-  signal: AbortSignal,
-): Promise<{ chunk_num: number; etag: string }[]> {
-  const sums = [];
-  for (let num = 0; num < chunkCount(plan); num += 1) {
+/** The SHA-256 of chunks by their numbers, lower-case hex. */
+export type ChunkSums = Map<number, string>;
+
+/** Computes the sums of chunks that are not known, as the file has them now. */
+export async function addChunkSums(
+  sums: ChunkSums,
+  nums: Iterable<number>,
+  { source, plan, signal }: { source: UploadSource; plan: ChunkPlan; signal: AbortSignal },
+): Promise<void> {
+  for (const num of nums) {
     if (signal.aborted) throw cancelledBy(signal);
-    const { position, length } = chunkPlace(plan, num) ?? { position: 0, length: 0 };
-    const { hex } = await sha256Of(await readSlice(source, position, position + length));
-    sums.push({ chunk_num: num, etag: hex });
+    const place = chunkPlace(plan, num);
+    if (place === undefined || sums.has(num)) continue;
+    const { position } = place;
+    const end = position + place.length;
+    const sum =
+      (await source.sha256Of?.(position, end, signal)) ??
+      (await sha256Of(await readSlice(source, position, end))).hex;
+    sums.set(num, sum);
   }
-  return sums;
 }

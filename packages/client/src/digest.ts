@@ -19,8 +19,13 @@ export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<Sha256> 
     );
   }
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return {
-    hex: Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(''),
-    base64: btoa(String.fromCharCode(...digest)),
-  };
+  return sha256OfHex(Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(''));
+}
+
+/** Both forms of a SHA-256 that is known in lower-case hex. */
+export function sha256OfHex(hex: string): Sha256 {
+  const digest = Array.from({ length: hex.length / 2 }, (_, at) =>
+    Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16),
+  );
+  return { hex, base64: btoa(String.fromCharCode(...digest)) };
 }

@@ -3,6 +3,7 @@ import type { ChunkPlan } from '@holdfast/bytes/chunk-plan';
 import type { ChunkSet } from '@holdfast/bytes/chunk-set';
 import { isHoldfastError } from '@holdfast/contract/errors';
 import type { ChunkSender } from './chunk-sender.ts';
+import type { ChunkSums } from './chunk-sums.ts';
 import { isPassing } from './client.ts';
 import type { Patience } from './patience.ts';
 import { changed } from './upload-source.ts';
@@ -21,6 +22,8 @@ export interface SendingOptions {
   plan: ChunkPlan;
   /** Chunks that the hub has; grows. */
   received: ChunkSet;
+  /** Of the chunks whose sums are known; those that are sent are added. */
+  sums: ChunkSums;
   patience: Patience;
   signal: AbortSignal;
   /** Chunks in flight at once. */
@@ -74,7 +77,7 @@ export async function sendChunks(options: SendingOptions): Promise<void> {
 }
 
 async function sendOne(options: SendingOptions, num: number, refresh: () => Promise<void>): Promise<void> {
-  const { sender, source, uploadId, plan, received, patience, signal, onMoved } = options;
+  const { sender, source, uploadId, plan, received, sums, patience, signal, onMoved } = options;
   const place = chunkPlace(plan, num);
   if (place === undefined) return;
   let damaged = 0;
@@ -85,11 +88,12 @@ async function sendOne(options: SendingOptions, num: number, refresh: () => Prom
       onMoved(bytes);
     };
     try {
-      await sender.send({
-        ...{ uploadId, num, ...place, signal },
+      const sum = await sender.send({
+        ...{ uploadId, num, ...place, signal, sha256: sums.get(num) },
         timeoutMs: PATIENT_MS + place.length / SLOWEST_BYTES_PER_MS,
         onMoved: move,
       });
+      sums.set(num, sum);
       patience.progressed();
       // When it is known already, it has been counted as found.
       if (received.add(num)) {

@@ -10,6 +10,8 @@ export interface Session {
   plan: ChunkPlan;
   /** Chunks that the hub has. */
   received: ChunkSet;
+  /** Of the whole, lower-case hex, when it is known. */
+  sha256?: string | undefined;
 }
 
 /** A session that was begun earlier, when it can be gone on with: it is of the same chunks, and has neither failed nor ended. */

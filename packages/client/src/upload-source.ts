@@ -12,10 +12,10 @@ export interface UploadSource {
   readonly identity: string;
   /** The bytes from `start` up to `end`, which does not count. */
   slice(start: number, end: number): SourceSlice | Promise<SourceSlice>;
-  /** False when the file is no longer what it was in the beginning. */
+  /** False when the file is no longer what it was in the beginning. Left out: it cannot change, as a Blob. */
   isUnchanged?(): Promise<boolean>;
-  /** The SHA-256 of the whole in lower-case hex, computed off the main thread. Left out: every chunk is verified instead. */
-  sha256?(signal: AbortSignal): Promise<string>;
+  /** The SHA-256 of a slice in lower-case hex, computed off the main thread. Left out: the slice is read and hashed here. */
+  sha256Of?(start: number, end: number, signal: AbortSignal): Promise<string>;
 }
 
 /** A Blob as a source; of a File, its name and time tell which one it is. */

@@ -73,26 +73,38 @@ describe('an upload without a sum of the whole', () => {
     expect(journal.entries.size).toBe(0);
   });
 
-  it('is refused when the file has other bytes in the end than were sent', async () => {
-    const before = madeOf(3, 2 * chunkSize).blob;
-    const after = madeOf(4, 2 * chunkSize).blob;
-    const source: UploadSource = {
-      ...blobSource(before, 'moving'),
-      slice: (start, end) => now.slice(start, end),
-    };
-    let now = before;
-    const sending = upload(client, source, {
-      to: { hostname: 'h', filepath: '/moving' },
-      onProgress({ phase }) {
-        if (phase === 'finishing') now = after;
-      },
+  it('is refused when it goes on with a file that has other bytes by now', async () => {
+    const [before, after] = [madeOf(3, 3 * chunkSize).blob, madeOf(4, 3 * chunkSize).blob];
+    const to = { hostname: 'h', filepath: '/moving' };
+    const journal = memoryJournal();
+    const cancel = new AbortController();
+    const first = upload(client, blobSource(before, 'moving'), {
+      ...{ to, journal, parallel: 1, signal: cancel.signal },
+      onProgress: ({ chunks }) => chunks === 1 && cancel.abort(),
     });
-    await expect(sending).rejects.toMatchObject({
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+    await expect(upload(client, blobSource(after, 'moving'), { to, journal })).rejects.toMatchObject({
       code: 'conflict',
       message: expect.stringContaining('moving'),
     });
     expect((await client.call('listUploads', { query: { status: 'uploading' } })).uploads).toEqual([]);
     expect((await client.call('listHostFiles', { query: { path_prefix: '/moving' } })).files).toEqual([]);
+    expect(journal.entries.size).toBe(0);
+  });
+
+  it('reads every byte once', async () => {
+    const { blob, sha256 } = madeOf(8, 3 * chunkSize + 5);
+    const starts: number[] = [];
+    const source: UploadSource = {
+      ...blobSource(blob, 'once'),
+      slice(start, end) {
+        starts.push(start);
+        return blob.slice(start, end);
+      },
+    };
+    const outcome = await upload(client, source, { to: { hostname: 'h', filepath: '/once' } });
+    expect(outcome.sha256).toBe(sha256);
+    expect(starts.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3].map((num) => num * chunkSize));
   });
 
   it('ends at a path of a backend when that is asked for', async () => {

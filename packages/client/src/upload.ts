@@ -1,11 +1,13 @@
 import { chunkCount, chunkPlace } from '@holdfast/bytes/chunk-plan';
 import type { ChunkPlan } from '@holdfast/bytes/chunk-plan';
 import { ChunkSet } from '@holdfast/bytes/chunk-set';
+import type { ChunkRange } from '@holdfast/bytes/chunk-set';
 import { isHoldfastError, type HoldfastError } from '@holdfast/contract/errors';
 import { fetchChunkSender } from './chunk-sender.ts';
 import { isPassing } from './client.ts';
 import type { HubClient } from './client.ts';
-import { chunkSums } from './chunk-sums.ts';
+import { addChunkSums } from './chunk-sums.ts';
+import type { ChunkSums } from './chunk-sums.ts';
 import { sha256Of } from './digest.ts';
 import { Patience } from './patience.ts';
 import { sendChunks } from './send-chunks.ts';
@@ -75,28 +77,35 @@ class RunningUpload {
       if (received.has(num)) meter.found(chunkPlace(plan, num)?.length ?? 0);
     const report = (): void => this.#options.onProgress?.(meter.read());
     report();
-    const sha256 = await this.#transferred(started, limits.preferred_parallel_chunks, meter, report);
+    const sums = await this.#transferred(started, limits.preferred_parallel_chunks, meter, report);
     meter.phase = 'finishing';
     report();
-    return await this.#finish(started, sha256);
+    return await this.#finish(started, sums);
   }
 
-  /** Sends what is missing while the whole is hashed. @returns the SHA-256 of the whole, when the source can tell it */
+  /**
+   * Sends what is missing. Unless the sum of the whole is known, what the hub has already is hashed meanwhile.
+   * @returns the sums of the chunks that were sent, or of all of them
+   */
   async #transferred(
-    { uploadId, plan, received }: Session,
+    { uploadId, plan, received, sha256 }: Session,
     preferred: number,
     meter: ProgressMeter,
     report: () => void,
-  ): Promise<string | undefined> {
-    const { sha256, parallel = preferred } = this.#options;
-    const hashed = sha256 === undefined ? this.#source.sha256?.(this.#signal) : undefined;
+  ): Promise<ChunkSums> {
+    const { parallel = preferred } = this.#options;
+    const sums: ChunkSums = new Map();
+    if (sha256 !== undefined && received.total === 1) sums.set(0, sha256);
+    const earlier = sha256 === undefined ? everyIn(received.ranges()) : [];
+    const hashing = { source: this.#source, plan, signal: this.#signal };
+    const hashed = addChunkSums(sums, earlier, hashing);
     // It is awaited after the sending, which may fail before.
-    hashed?.catch(() => undefined);
+    hashed.catch(() => undefined);
     try {
       await sendChunks({
         sender: this.#options.sender ?? fetchChunkSender(this.#client, this.#source),
         ...{ source: this.#source, patience: this.#patience, signal: this.#signal },
-        ...{ uploadId, plan, received },
+        ...{ uploadId, plan, received, sums },
         parallel: Math.max(1, Math.min(parallel, preferred)),
         onMoved: (bytes) => {
           meter.moved(bytes);
@@ -112,10 +121,12 @@ class RunningUpload {
         },
         refresh: async () => (await this.#session(uploadId)).received_chunks,
       });
-      if (hashed === undefined) return sha256;
       meter.phase = 'hashing';
       report();
-      return await hashed;
+      await hashed;
+      // Of a chunk that had arrived although its answer was lost, only the hub knows the sum.
+      if (sha256 === undefined) await addChunkSums(sums, everyIn(received.ranges()), hashing);
+      return sums;
     } catch (error) {
       if (!isHoldfastError(error, 'cancelled')) await this.#unchanged(uploadId);
       throw error;
@@ -127,7 +138,8 @@ class RunningUpload {
     const entry = await this.#options.journal?.get(this.#key);
     if (entry === undefined || entry.size !== this.#source.size) return undefined;
     try {
-      return sessionAsFound(await this.#session(entry.upload_id), entry);
+      const found = sessionAsFound(await this.#session(entry.upload_id), entry);
+      return found === undefined ? undefined : { ...found, sha256: this.#options.sha256 };
     } catch (error) {
       if (isHoldfastError(error, 'upload_not_found') || isHoldfastError(error, 'upload_expired'))
         return undefined;
@@ -167,13 +179,14 @@ class RunningUpload {
       size: plan.size,
       chunk_size: plan.chunkSize,
     });
-    return { uploadId, plan, received: new ChunkSet(total) };
+    return { uploadId, plan, received: new ChunkSet(total), sha256 };
   }
 
-  async #finish({ uploadId, plan }: Session, sha256: string | undefined): Promise<UploadOutcome> {
+  async #finish({ uploadId, sha256 }: Session, sums: ChunkSums): Promise<UploadOutcome> {
     await this.#unchanged(uploadId);
-    const body =
-      sha256 === undefined ? { parts: await chunkSums(this.#source, plan, this.#signal) } : { sha256 };
+    const parts = (): { chunk_num: number; etag: string }[] =>
+      [...sums].map(([chunk_num, etag]) => ({ chunk_num, etag }));
+    const body = sha256 === undefined ? { parts: parts() } : { sha256 };
     try {
       const params = { upload_id: uploadId };
       const done = await this.#try(() =>
@@ -221,4 +234,9 @@ class RunningUpload {
   #once() {
     return { retry: false, signal: this.#signal };
   }
+}
+
+/** The numbers of ranges whose ends are both included. */
+function* everyIn(ranges: readonly ChunkRange[]): Generator<number, void, void> {
+  for (const [first, last] of ranges) for (let num = first; num <= last; num += 1) yield num;
 }

@@ -68,7 +68,7 @@ describe('PieceCommits', () => {
     await settled();
     const later = commits.add(piece(2));
     begun[0]?.fail(new Error('the disk is full'));
-    for (const one of failing) await expect(one).rejects.toThrow('the disk is full');
+    await Promise.all(failing.map((one) => expect(one).rejects.toThrow('the disk is full')));
     await settled();
     begun[1]?.commit();
     expect(await later).toEqual(answer(2));

@@ -1,18 +1,18 @@
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { BufferPool } from '@holdfast/bytes/buffer-pool';
+import { sendRange } from '@holdfast/bytes/send-range';
 import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { chunkReceived, uploadEndpoints } from '@holdfast/contract/uploads';
 import type { ChunkSender, OutgoingChunk } from '../chunk-sender.ts';
 import type { HubClient } from '../client.ts';
+import { sha256OfHex } from '../digest.ts';
 import { errorOfAnswer, parsedJson, unreachable } from '../problem-answer.ts';
 import { requestTarget } from '../request-target.ts';
 import { cancelledBy } from '../retry.ts';
+import { changed } from '../upload-source.ts';
 import { type HttpConnections, httpConnections } from './http-agent.ts';
+import type { LocalFileSource } from './local-file.ts';
 
-/** Bytes that are read, hashed and written at once. */
-const PIECE_BYTES = 256 * 1024;
 /** Characters of an answer; those of the hub are far shorter. */
 const MOST_ANSWER = 64 * 1024;
 
@@ -20,18 +20,17 @@ export interface HttpChunkSenderOptions {
   client: Pick<HubClient, 'url' | 'headers'>;
   /** Must stay open until every `send` has settled. */
   handle: FileHandle;
-  /** What is thrown when the file is shorter than it was, or cannot be read any more. */
-  changed: (cause?: unknown) => HoldfastError;
+  /** The same file. */
+  source: Pick<LocalFileSource, 'name' | 'sha256Of'>;
 }
 
 /**
- * Sends chunks of an open file over connections of its own, piece by piece: memory is one piece for each chunk on its way, where
+ * Sends chunks of an open file over connections of its own, piece by piece: memory is two buffers for each chunk on its way, where
  * `fetch` would hold several copies of all of them. Each chunk is read twice, because its digest goes ahead of it. Dispose it to close
  * the connections.
  */
 export class HttpChunkSender implements ChunkSender, Disposable {
   readonly #options: HttpChunkSenderOptions;
-  readonly #pieces = new BufferPool({ bufferBytes: PIECE_BYTES, maxIdle: 16 });
   readonly #connections: HttpConnections;
 
   constructor(options: HttpChunkSenderOptions) {
@@ -39,14 +38,17 @@ export class HttpChunkSender implements ChunkSender, Disposable {
     this.#connections = httpConnections(options.client.url);
   }
 
-  async send(chunk: OutgoingChunk): Promise<void> {
-    const digest = await this.#digest(chunk);
+  async send(chunk: OutgoingChunk): Promise<string> {
+    const { position, length } = chunk;
+    const sha256 =
+      chunk.sha256 ?? (await this.#options.source.sha256Of(position, position + length, chunk.signal));
     const patience = new AbortController();
     const timer = setTimeout(() => {
       patience.abort(new Error(`no answer within ${Math.round(chunk.timeoutMs / 1000)} s`));
     }, chunk.timeoutMs);
     try {
-      await this.#sendOnce(chunk, digest, AbortSignal.any([chunk.signal, patience.signal]));
+      await this.#sendOnce(chunk, sha256, AbortSignal.any([chunk.signal, patience.signal]));
+      return sha256;
     } catch (error) {
       if (chunk.signal.aborted) throw cancelledBy(chunk.signal);
       if (isHoldfastError(error)) throw error;
@@ -61,13 +63,7 @@ export class HttpChunkSender implements ChunkSender, Disposable {
     this.#connections.agent.destroy();
   }
 
-  async #digest(chunk: OutgoingChunk): Promise<Buffer> {
-    const hash = createHash('sha256');
-    for await (const piece of this.#piecesOf(chunk)) hash.update(piece);
-    return hash.digest();
-  }
-
-  async #sendOnce(chunk: OutgoingChunk, digest: Buffer, signal: AbortSignal): Promise<void> {
+  async #sendOnce(chunk: OutgoingChunk, sha256: string, signal: AbortSignal): Promise<void> {
     const { client } = this.#options;
     const { method } = uploadEndpoints.putChunk;
     const params = { upload_id: chunk.uploadId, chunk_num: String(chunk.num) };
@@ -80,14 +76,14 @@ export class HttpChunkSender implements ChunkSender, Disposable {
         ...client.headers,
         'content-type': 'application/octet-stream',
         'content-length': chunk.length,
-        'content-digest': `sha-256=:${digest.toString('base64')}:`,
+        'content-digest': `sha-256=:${sha256OfHex(sha256).base64}:`,
       },
     });
     try {
       const answer = answerTo(request);
       await this.#write(chunk, request, answer);
       request.end();
-      await this.#requireReceived(await answer, digest);
+      await this.#requireReceived(await answer, sha256);
     } finally {
       // An answer that came before all was sent leaves a connection that nothing else can use.
       if (!request.writableFinished) request.destroy();
@@ -96,20 +92,29 @@ export class HttpChunkSender implements ChunkSender, Disposable {
 
   /** Writes the chunk, as far as the hub takes it: an answer that comes before the end is a refusal. */
   async #write(chunk: OutgoingChunk, request: ClientRequest, answer: Promise<unknown>): Promise<void> {
-    let isAnswered = false;
-    const answered = answer.then(() => {
-      isAnswered = true;
-    });
-    // It may break before the first piece is read.
-    answered.catch(() => undefined);
-    for await (const piece of this.#piecesOf(chunk)) {
-      await Promise.race([written(request, piece), answered]);
-      if (isAnswered) return;
-      chunk.onMoved(piece.byteLength);
+    const { source, handle } = this.#options;
+    const answered = new AbortController();
+    answer.then(
+      () => answered.abort(),
+      () => undefined,
+    );
+    try {
+      await sendRange({
+        readInto: async (buffer, position) =>
+          (await handle.read(buffer, 0, buffer.byteLength, position)).bytesRead,
+        range: { start: chunk.position, end: chunk.position + chunk.length },
+        to: request,
+        signal: answered.signal,
+        onBytes: chunk.onMoved,
+      });
+    } catch (error) {
+      if (isHoldfastError(error, 'backend_unavailable')) throw changed(source, error.cause);
+      // It ends early because of the answer, or of what the answer is rejected with.
+      if (!isHoldfastError(error, 'cancelled')) throw error;
     }
   }
 
-  async #requireReceived(answer: IncomingMessage, digest: Buffer): Promise<void> {
+  async #requireReceived(answer: IncomingMessage, sha256: string): Promise<void> {
     const { client } = this.#options;
     const text = await textOf(answer);
     const status = answer.statusCode ?? 0;
@@ -119,35 +124,13 @@ export class HttpChunkSender implements ChunkSender, Disposable {
       throw await errorOfAnswer(new Response(text === '' ? null : text, { status, headers }), client.url);
     }
     const parsed = chunkReceived.safeParse(parsedJson(text));
-    if (parsed.success && parsed.data.etag === digest.toString('hex')) return;
+    if (parsed.success && parsed.data.etag === sha256) return;
     throw new HoldfastError(
       'internal',
       `${client.url} did not answer a chunk with its checksum, as a hub does. Check that the URL leads to a hub, and the proxies on ` +
         'the way.',
       { cause: parsed.error },
     );
-  }
-
-  /** The bytes of a chunk. A piece is the caller's until it asks for the next; when it stops in between, nobody gets its memory. */
-  async *#piecesOf({ position, length, signal }: OutgoingChunk): AsyncGenerator<Buffer, void, void> {
-    const buffer = this.#pieces.take();
-    for (let done = 0; done < length;) {
-      if (signal.aborted) throw cancelledBy(signal);
-      const wanted = Math.min(PIECE_BYTES, length - done);
-      const bytesRead = await this.#read(buffer, wanted, position + done);
-      if (bytesRead === 0) throw this.#options.changed();
-      yield buffer.subarray(0, bytesRead);
-      done += bytesRead;
-    }
-    this.#pieces.give(buffer);
-  }
-
-  async #read(buffer: Buffer, length: number, position: number): Promise<number> {
-    try {
-      return (await this.#options.handle.read(buffer, 0, length, position)).bytesRead;
-    } catch (cause) {
-      throw this.#options.changed(cause);
-    }
   }
 }
 
@@ -161,13 +144,6 @@ function answerTo(request: ClientRequest): Promise<IncomingMessage> {
   // It is awaited after the writing, which fails of the same.
   answer.catch(() => undefined);
   return answer;
-}
-
-/** Resolves when the system has taken the bytes, so that their memory can be used again. */
-function written(request: ClientRequest, piece: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    request.write(piece, (error) => (error ? reject(error) : resolve()));
-  });
 }
 
 async function textOf(answer: IncomingMessage): Promise<string> {

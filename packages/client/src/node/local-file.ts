@@ -1,9 +1,15 @@
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { HashPool } from '@holdfast/bytes/hash-pool';
-import { HoldfastError } from '@holdfast/contract/errors';
+import { HoldfastError, isHoldfastError } from '@holdfast/contract/errors';
 import { changed } from '../upload-source.ts';
 import type { UploadSource } from '../upload-source.ts';
+
+/** A file of this machine, and what it was when the upload began. */
+export interface LocalFileSource extends UploadSource {
+  readonly stats: BigIntStats;
+  sha256Of(start: number, end: number, signal: AbortSignal): Promise<string>;
+}
 
 /**
  * An open file as the source of an upload. The handle and the pool must live until the upload has ended.
@@ -13,7 +19,7 @@ export async function localFileSource(
   handle: FileHandle,
   name: string,
   pool: Pick<HashPool, 'hashFd'>,
-): Promise<UploadSource & { stats: BigIntStats }> {
+): Promise<LocalFileSource> {
   const stats = await handle.stat({ bigint: true });
   if (!stats.isFile()) {
     throw new HoldfastError(
@@ -22,7 +28,7 @@ export async function localFileSource(
     );
   }
   const size = Number(stats.size);
-  const source: UploadSource & { stats: BigIntStats } = {
+  const source: LocalFileSource = {
     stats,
     size,
     name,
@@ -32,9 +38,12 @@ export async function localFileSource(
       const now = await handle.stat({ bigint: true });
       return now.size === stats.size && now.mtimeNs === stats.mtimeNs;
     },
-    async sha256(signal) {
-      const hashed = await pool.hashFd(handle.fd, { size, signal });
-      if (hashed.bytes !== size) throw changed(source);
+    async sha256Of(start, end, signal) {
+      const options = { size: end - start, range: { start, end }, signal };
+      const hashed = await pool.hashFd(handle.fd, options).catch((cause: unknown) => {
+        throw isHoldfastError(cause, 'backend_unavailable') ? changed(source, cause) : cause;
+      });
+      if (hashed.bytes !== end - start) throw changed(source);
       return hashed.sha256;
     },
   };

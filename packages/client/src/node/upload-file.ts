@@ -4,7 +4,6 @@ import { HashPool } from '@holdfast/bytes/hash-pool';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { HubClient } from '../client.ts';
 import { upload } from '../upload.ts';
-import { changed } from '../upload-source.ts';
 import type { UploadOptions, UploadOutcome } from '../upload-options.ts';
 import { HttpChunkSender } from './http-chunk-sender.ts';
 import { localFileSource } from './local-file.ts';
@@ -17,8 +16,8 @@ export interface UploadFileOptions extends Omit<UploadOptions, 'journal' | 'send
 
 /**
  * Sends a file of this machine, with its mtime and permission bits unless others are given, and remembers it in the state folder
- * until it is done: the next call for the same unchanged file, hub and destination goes on with it. Its SHA-256 is computed by a
- * thread while it is sent. Chunks go over connections of their own, not by the client's `fetch`. Errors as `upload`.
+ * until it is done: the next call for the same unchanged file, hub and destination goes on with it. A thread hashes the chunks while
+ * others are sent. Chunks go over connections of their own, not by the client's `fetch`. Errors as `upload`.
  * @throws HoldfastError `file_not_found`, `forbidden`, `invalid_request` for a file that cannot be opened
  */
 export async function uploadFile(
@@ -30,7 +29,7 @@ export async function uploadFile(
   await using handle = await opened(name);
   await using pool = new HashPool({ workers: 1 });
   const source = await localFileSource(handle, name, pool);
-  using sender = new HttpChunkSender({ client, handle, changed: (cause) => changed(source, cause) });
+  using sender = new HttpChunkSender({ client, handle, source });
   const { stateDir, ...rest } = options;
   return await upload(client, source, {
     mtime: new Date(Number(source.stats.mtimeMs)).toISOString(),

@@ -8,7 +8,6 @@ import { throwIfCancelled } from '@holdfast/bytes/cancellation';
 import { HoldfastError } from '@holdfast/contract/errors';
 import type { HubClient } from '../client.ts';
 import { upload } from '../upload.ts';
-import { changed } from '../upload-source.ts';
 import type { UploadOutcome } from '../upload-options.ts';
 import { HttpChunkSender } from './http-chunk-sender.ts';
 import { localFileSource } from './local-file.ts';
@@ -34,7 +33,7 @@ export async function uploadStream(
     );
   }
   const source = await localFileSource(handle, 'the stream', pool);
-  using sender = new HttpChunkSender({ client, handle, changed: (cause) => changed(source, cause) });
+  using sender = new HttpChunkSender({ client, handle, source });
   return await upload(client, source, { ...options, sha256, sender });
 }
 

@@ -79,7 +79,7 @@ describe.each(['4' as const, '3' as const])('a dead server, by NFSv%s', (protoco
       opened.stream(undefined, { signal })[Symbol.asyncIterator]().next(),
     ];
     controller.abort();
-    for (const call of calls) await refusal(call, 'cancelled');
+    await Promise.all(calls.map((call) => refusal(call, 'cancelled')));
     proxy.resume();
     expect((await backend.stat(file)).size).toBe(10 * MIB);
   });

@@ -111,9 +111,9 @@ describe('a volume that is not the right one', () => {
     ];
     const marker = join(scratch.root, '.holdfast/volume.json');
     await rename(marker, join(scratch.base, 'marker'));
-    for (const call of everything()) await refusal(call, 'backend_unavailable');
+    await Promise.all(everything().map((call) => refusal(call, 'backend_unavailable')));
     await writeFile(marker, JSON.stringify({ volume_id: 'another', created_at: '' }));
-    for (const call of everything()) await refusal(call, 'wrong_volume');
+    await Promise.all(everything().map((call) => refusal(call, 'wrong_volume')));
     await rename(join(scratch.base, 'marker'), marker);
     await upload.restart();
     expect(await upload.seal(MIB)).toBe(sha256);

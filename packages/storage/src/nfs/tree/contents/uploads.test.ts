@@ -151,9 +151,9 @@ describe('an upload on a share', () => {
     const marker = share.onDisk('.holdfast/volume.json');
     const text = await readFile(marker);
     await rename(marker, share.onDisk('.holdfast/elsewhere'));
-    for (const call of everything()) await refusal(call, 'backend_unavailable');
+    await Promise.all(everything().map((call) => refusal(call, 'backend_unavailable')));
     await writeFile(marker, JSON.stringify({ volume_id: 'another', created_at: '' }));
-    for (const call of everything()) await refusal(call, 'wrong_volume');
+    await Promise.all(everything().map((call) => refusal(call, 'wrong_volume')));
     await writeFile(marker, text);
     await upload.restart();
     expect(await upload.seal(small.byteLength)).toBe(sha256Hex(small));
