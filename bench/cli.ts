@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startHub } from '@holdfast/test-support/hub';
+import { changeSettings } from '@holdfast/test-support/hub-storage';
 import { runProcess } from '@holdfast/test-support/process';
 import { RandomContent } from '@holdfast/test-support/random-file';
 import { makeTempDir } from '@holdfast/test-support/temp-dir';
@@ -38,6 +39,7 @@ const holdfast: Contender = {
   name: 'Holdfast',
   async run({ source, fetched, server }) {
     await using hub = await startHub({ dataDir: server, env: { HOLDFAST_LOG_LEVEL: 'warn' } });
+    await changeSettings(hub, { file_serving_bandwidth_mbps: 100_000 }); // out of reach
     const env = {
       HOLDFAST_URL: hub.url,
       HOLDFAST_API_KEY: hub.adminKey,
@@ -55,16 +57,28 @@ const holdfast: Contender = {
 /** `rclone copyto` with nginx by WebDAV: neither knows a sum of the file, and nothing waits for the disk. */
 const rclone: Contender = {
   name: 'rclone, nginx',
-  async run({ source, fetched, server }) {
-    await using nginx = await startWebdavNginx({ root: path.join(server, 'root') });
-    const url = `--webdav-url=http://127.0.0.1:${nginx.ports.dav}/`;
-    const command = ['rclone', 'copyto', '--config=/dev/null', '--webdav-vendor=other', '--retries=1', url];
-    return {
-      put: await costWith(nginx.pid, [...command, source, ':webdav:file.bin']),
-      get: await costWith(nginx.pid, [...command, ':webdav:file.bin', fetched]),
-    };
-  },
+  run: (place) => withRclone(place, (command) => command),
 };
+
+/** The same, until the file is on the disk, as Holdfast promises it. */
+const durableRclone: Contender = {
+  name: 'rclone, nginx, fsync',
+  run: (place) =>
+    withRclone(place, (command, written) => ['sh', '-c', `"$@" && sync '${written}'`, 'sh', ...command]),
+};
+
+async function withRclone(
+  { source, fetched, server }: Place,
+  until: (command: string[], written: string) => string[],
+): Promise<Outcome> {
+  const root = path.join(server, 'root');
+  await using nginx = await startWebdavNginx({ root });
+  const url = `--webdav-url=http://127.0.0.1:${nginx.ports.dav}/`;
+  const command = ['rclone', 'copyto', '--config=/dev/null', '--webdav-vendor=other', '--retries=1', url];
+  const put = until([...command, source, ':webdav:file.bin'], path.join(root, 'file.bin'));
+  const get = until([...command, ':webdav:file.bin', fetched], fetched);
+  return { put: await costWith(nginx.pid, put), get: await costWith(nginx.pid, get) };
+}
 
 /** One connection, and nothing besides. */
 const curl: Contender = {
@@ -80,7 +94,7 @@ const curl: Contender = {
   },
 };
 
-const contenders = [holdfast, rclone, curl];
+const contenders = [holdfast, rclone, durableRclone, curl];
 
 /**
  * `holdfast put` and `holdfast get` of one large file, verification included, beside rclone and curl with nginx, which do

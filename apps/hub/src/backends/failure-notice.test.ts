@@ -23,6 +23,9 @@ it('leaves a storage as it is, and tells only of failures that may mean that it 
     local.capabilities,
     true,
   ]);
+  // Whoever keeps a part tells by it whether the storage was replaced.
+  const [first, second] = [storage.contents, storage.contents];
+  expect(first).toBe(second);
   const entry = await storage.stat(path);
   expect(storage.freshness(entry)?.()).toBe(true);
   {

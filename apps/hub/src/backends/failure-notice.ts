@@ -17,10 +17,16 @@ export function noticingFailures<T extends object>(storage: T, onFailure: () => 
 
 /** By what is asked for, and not member by member: a storage has optional ones, and some that come and go. */
 function watched<T extends object>(target: T, notice: Notice): T {
+  // A part is the same object each time, as it is without the watching: callers tell by that whether a storage was replaced.
+  const watchedParts = new WeakMap<object, object>();
   return new Proxy(target, {
     get(_, key) {
       const value: unknown = Reflect.get(target, key, target);
-      if (parts.has(key) && typeof value === 'object' && value !== null) return watched(value, notice);
+      if (parts.has(key) && typeof value === 'object' && value !== null) {
+        const part = watchedParts.get(value) ?? watched(value, notice);
+        watchedParts.set(value, part);
+        return part;
+      }
       if (typeof value !== 'function') return value;
       return (...args: unknown[]): unknown => watchedResult(Reflect.apply(value, target, args), notice);
     },
