@@ -1,4 +1,6 @@
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseBackendPath } from '@holdfast/bytes/backend-path';
 import type { StorageBackend } from '@holdfast/storage/backend';
@@ -39,20 +41,22 @@ export async function backends({ quick }: { quick: boolean }): Promise<void> {
     await using resources = new AsyncDisposableStack();
     const pair = await make(resources, file);
     const write = async (): Promise<void> => {
-      await pair.backend.write(path, content.stream(), { expectedSize: size });
+      await pair.backend.write(path, createReadStream(file, { highWaterMark: MIB }), { expectedSize: size });
     };
     const read = async (): Promise<void> => {
       await using open = await pair.backend.open(path);
-      let bytes = 0;
-      for await (const chunk of open.stream()) bytes += chunk.byteLength;
-      if (bytes !== size) throw new Error(`${pair.name} gave ${bytes} of ${size} bytes`);
+      await pipeline(open.stream(), createWriteStream(fetched(file), { highWaterMark: 4 * MIB }));
     };
     const rows: string[][] = [];
     for (const [what, own, peer] of [
       ['write', write, (): Promise<void> => pair.peerWrite()],
       ['read', read, (): Promise<void> => pair.peerRead()],
     ] as const) {
-      const results = await interleaved(rounds, [() => rate(size, peer), () => rate(size, own)]);
+      const measured = async (run: () => Promise<void>): Promise<number> => {
+        await rm(fetched(file), { force: true });
+        return await rate(size, run);
+      };
+      const results = await interleaved(rounds, [() => measured(peer), () => measured(own)]);
       const [theirs = [], ours = []] = results;
       const ratio = median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)));
       rows.push([what, median(theirs).toFixed(0), median(ours).toFixed(0), ratio.toFixed(2)]);
@@ -62,6 +66,9 @@ export async function backends({ quick }: { quick: boolean }): Promise<void> {
   }
   process.stdout.write(`\nresident memory at the end: ${residentMiB(process.pid).toFixed(0)} MiB\n`);
 }
+
+/** Where what is read goes to, for everybody. */
+const fetched = (file: string): string => `${file}.fetched`;
 
 async function rate(size: number, run: () => Promise<void>): Promise<number> {
   const startedAt = performance.now();
@@ -79,13 +86,17 @@ async function nfs(resources: AsyncDisposableStack, file: string): Promise<Pair>
   };
   const { volumeId } = await prepareNfs(config);
   const backend = resources.use(createNfsBackend({ ...config, volumeId, ownerId: 'bench' }));
-  const url = `nfs://${server.host}${server.root}/peer.bin?version=3&nfsport=${server.port}&mountport=${server.mountPort}`;
+  const url = `nfs://${server.host}${server.exportPath}/peer.bin?version=3&nfsport=${server.port}&mountport=${server.mountPort}`;
   return {
     name: 'nfs direct 4.1',
     peer: 'nfs-cp v3',
     backend,
-    peerWrite: async () => void (await runProcess('nfs-cp', [file, url], { timeoutMs: 300_000 })),
-    peerRead: async () => void (await runProcess('nfs-cp', [url, `${file}.back`], { timeoutMs: 300_000 })),
+    async peerWrite() {
+      // It only creates files. Behind the server's back the removal costs it nothing.
+      await rm(join(server.root, 'peer.bin'), { force: true });
+      await runProcess('nfs-cp', [file, url], { timeoutMs: 300_000 });
+    },
+    peerRead: async () => void (await runProcess('nfs-cp', [url, fetched(file)], { timeoutMs: 300_000 })),
   };
 }
 
@@ -102,7 +113,9 @@ async function http(resources: AsyncDisposableStack, file: string): Promise<Pair
     peerWrite: async () =>
       void (await runProcess('curl', ['-sf', '-T', file, `${base}peer.bin`], { timeoutMs: 300_000 })),
     peerRead: async () =>
-      void (await runProcess('curl', ['-sf', '-o', '/dev/null', `${base}peer.bin`], { timeoutMs: 300_000 })),
+      void (await runProcess('curl', ['-sf', '-o', fetched(file), `${base}peer.bin`], {
+        timeoutMs: 300_000,
+      })),
   };
 }
 
@@ -140,7 +153,7 @@ async function s3(resources: AsyncDisposableStack, file: string): Promise<Pair> 
     peerWrite: async () =>
       void (await runProcess('rclone', ['copyto', ...options, file, remote], { env, timeoutMs: 600_000 })),
     peerRead: async () =>
-      void (await runProcess('rclone', ['copyto', ...options, remote, `${file}.back`], {
+      void (await runProcess('rclone', ['copyto', ...options, remote, fetched(file)], {
         env,
         timeoutMs: 600_000,
       })),
