@@ -69,13 +69,18 @@ export async function runCommand(spec: CommandSpec, line: ParsedLine): Promise<n
     });
     return exitCode;
   } catch (error) {
-    if (interrupt.signal.aborted) {
+    if (interrupt.signal.aborted || isLeftQuestion(error)) {
       if (!isJson) terminal.stderr.write(interruptedText(goOn));
       return exitCodes.interrupted;
     }
     tellFailure(error, { isJson, isVerbose: globals.flag('verbose'), terminal });
     return exitCodeOf(error);
   }
+}
+
+/** At a question Ctrl-C is a key like any other: @inquirer/core 12 throws this error for it. */
+function isLeftQuestion(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ExitPromptError';
 }
 
 function interruptedText(goOn: string | undefined): string {

@@ -80,6 +80,11 @@ test('rm asks what it names: n leaves the file and ends with 2, y removes it', a
   await cli.run(['put', 'kept.txt', 'default:/kept.txt']);
   const question = String.raw`Remove default:/kept\.txt\?`;
   const no = await cli.onTerminal(['rm', 'default:/kept.txt'], { steps: [{ when: question, type: 'n\r' }] });
+  const left = await cli.onTerminal(['rm', 'default:/kept.txt'], {
+    steps: [{ when: question, type: '\u0003' }],
+  });
+  expect(left.code).toBe(130);
+  expect(left.shown).toContain('Interrupted.');
   expect(no).toMatchObject({ code: 2, shown: expect.stringContaining('Nothing was changed.') });
   expect((await cli.run(['stat', 'default:/kept.txt'])).code).toBe(0);
   const yes = await cli.onTerminal(['rm', 'default:/kept.txt'], { steps: [{ when: question, type: 'y\r' }] });
