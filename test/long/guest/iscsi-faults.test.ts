@@ -109,9 +109,10 @@ describe('two hubs', () => {
     await backend.write(file, small());
     await target.kill();
     await target.restart();
+    // The target has forgotten the reservation, and whoever comes first gets it.
+    await backend.write(file, small());
     const second = { ownerId: 'hub-2', stateDir: `${bench.surroundings.stateDir}/second` };
     await using other = bench.another(second);
-    // The target has forgotten it; the first hub reserves the LUN again as soon as it is back.
     const probe = async (): Promise<string[]> =>
       (await other.probe()).checks.filter(({ ok }) => !ok).map(({ name }) => name);
     await vi.waitFor(async () => expect(await probe()).toEqual(['reservation', 'mount']), patience);
