@@ -90,10 +90,23 @@ export class Completion {
   }
 
   async #work(upload: Upload, sha256: string | undefined): Promise<FinishedUpload> {
-    const sealed = isOpen(upload) ? await this.#seal(upload, upload.sha256 ?? sha256) : upload;
+    const sealed = isOpen(upload) ? await this.#sealedOrTaken(upload, upload.sha256 ?? sha256) : upload;
     return sealed.status === 'completed'
       ? this.#publication.answer(sealed)
       : this.#publication.publish(sealed, this.#stopping);
+  }
+
+  /** Another hub may complete the upload meanwhile, and take its bytes away: then it goes on from where that one is. */
+  async #sealedOrTaken(upload: Upload, announced: string | undefined): Promise<Upload> {
+    try {
+      return await this.#seal(upload, announced);
+    } catch (error) {
+      if (!isHoldfastError(error) || error.code === 'checksum_mismatch') throw error;
+      const current = await this.#current(upload.id);
+      const isTaken = current.status === 'completing' || current.status === 'completed';
+      if (!isTaken || (announced !== undefined && current.sha256 !== announced)) throw error;
+      return current;
+    }
   }
 
   async #seal(upload: Upload, announced: string | undefined): Promise<Upload> {
