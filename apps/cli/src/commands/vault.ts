@@ -7,7 +7,7 @@ import { locationText } from '../paths/location.ts';
 import { runAction } from './actions.ts';
 import { checked } from './field-values.ts';
 import { hostPlace } from './host-file-versions.ts';
-import { vaultReport } from './vault-operation.ts';
+import { operationReport } from './operation-report.ts';
 
 /** What the hub keeps once, by its SHA-256. */
 export async function run(context: CommandContext): Promise<void> {
@@ -46,9 +46,14 @@ async function collect(context: CommandContext): Promise<void> {
       'Remove deleted files whose retention has passed, and contents that nothing refers to?',
     );
   }
-  const { operation_id } = await client.call('collectVault', { body: { dry_run: isDryRun }, signal });
-  const report = await vaultReport(context, client, operation_id, 'the collection', collectionReport);
-  output.result('vaultCollect', { operation_id, ...report }, () => {
+  const started = await client.call('collectVault', { body: { dry_run: isDryRun }, signal });
+  const label = 'the collection';
+  context.onInterrupt('holdfast operations');
+  const report = await operationReport(context, client, {
+    ...{ started, label, subject: label },
+    schema: collectionReport,
+  });
+  output.result('vaultCollect', { operation_id: started.operation_id, ...report }, () => {
     const { orphan_bytes, orphans, purged_files, removed_bytes, removed_contents } = report;
     output.note(
       `${isDryRun ? 'would remove' : 'removed'} ${counted(removed_contents, 'content')} of ${humanBytes(removed_bytes)}, ` +
@@ -74,10 +79,15 @@ async function verify(context: CommandContext, args: readonly string[]): Promise
   };
   const body = checked(vaultVerifyRequest, given, 'The verification');
   const client = await hub();
-  const { operation_id } = await client.call('verifyVault', { body, signal });
-  const report = await vaultReport(context, client, operation_id, 'the verification', vaultVerifyReport);
+  const started = await client.call('verifyVault', { body, signal });
+  const label = 'the verification';
+  context.onInterrupt('holdfast operations');
+  const report = await operationReport(context, client, {
+    ...{ started, label, subject: label },
+    schema: vaultVerifyReport,
+  });
   const { bytes, checked: checkedCount, damaged, damaged_count, failed, failed_count } = report;
-  output.result('vaultVerify', { operation_id, ...report }, () => {
+  output.result('vaultVerify', { operation_id: started.operation_id, ...report }, () => {
     for (const { sha256, problem, host_files } of damaged) {
       const files = host_files.map(({ hostname, filepath }) =>
         printable(locationText({ kind: 'hub', host: hostname, path: filepath })),
