@@ -1,6 +1,7 @@
-import { once } from 'node:events';
 import { createServer, request as forward } from 'node:http';
 import { build } from 'rolldown';
+import { servePage } from './serve-page.ts';
+import type { ServedPage } from './serve-page.ts';
 
 /**
  * Bundles a module for browsers: one script that defines the global `page` with what the module exports.
@@ -22,7 +23,7 @@ export async function bundleForBrowser(entry: string): Promise<string> {
 }
 
 /** A page on loopback. Disposing stops serving it. */
-export interface BrowserPage extends AsyncDisposable {
+export interface BrowserPage extends ServedPage {
   /** Its title becomes what the call resolves to, or `failed: …`. */
   readonly url: string;
 }
@@ -57,15 +58,5 @@ export async function serveBrowserPage({ script, call, api }: BrowserPageOptions
     onward.on('error', () => response.destroy());
     request.pipe(onward);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The page has no port.');
-  return {
-    url: `http://127.0.0.1:${address.port}/`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return await servePage(server);
 }

@@ -1,11 +1,12 @@
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { build } from 'rolldown';
+import { servePage } from './serve-page.ts';
+import type { ServedPage } from './serve-page.ts';
 
 /** A web page that uploads a file by Uppy. Disposing stops serving it. */
-export interface TusPage extends AsyncDisposable {
+export interface TusPage extends ServedPage {
   /** Takes `endpoint`, `key`, `seed` and `size` in its query; its title becomes `done` or `failed: …`. */
   readonly url: string;
 }
@@ -66,17 +67,7 @@ export async function serveTusPage(): Promise<TusPage> {
           : '<!doctype html><meta charset="utf-8"><title>loading</title><script src="/page.js"></script>',
       );
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('The page has no port.');
-    return {
-      url: `http://127.0.0.1:${address.port}/`,
-      async [Symbol.asyncDispose]() {
-        server.closeAllConnections();
-        await new Promise((resolve) => server.close(resolve));
-      },
-    };
+    return await servePage(server);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
