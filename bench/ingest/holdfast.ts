@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { encodeBatchHeader } from '@holdfast/bytes/batch-framing';
 import { startHub } from '@holdfast/test-support/hub';
 import { HubUploads } from '@holdfast/test-support/hub-uploads';
@@ -37,7 +37,7 @@ async function framed(batch: readonly SmallFile[]): Promise<Buffer[]> {
   const frames: Buffer[] = [];
   for (const { name, file, bytes: size, sha256 } of batch) {
     const header = { filepath: `/${name}`, hostname: 'uploader', sha256, size };
-    frames.push(encodeBatchHeader(header), await readFile(file));
+    frames.push(encodeBatchHeader(header), readFileSync(file));
   }
   return [Buffer.concat(frames)];
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Connections } from '@holdfast/test-support/connections';
@@ -29,7 +29,7 @@ export const tus: Contender = {
   small: ({ small }, folder) =>
     withServer(folder, async (connections) => {
       await shareOut(small, PARALLEL, async ({ file, bytes }) => {
-        await create(connections, bytes, [await readFile(file)]);
+        await create(connections, bytes, [readFileSync(file)]);
       });
       const sums = ['.', '-type', 'f', '!', '-name', '*.json', '-exec', 'sha256sum', '{}', '+'];
       const { stdout } = await runProcess('find', sums, { cwd: folder, timeoutMs: 600_000 });

@@ -1,6 +1,8 @@
+import { sha256Hex } from '@holdfast/bytes/sha256';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import type { SmallContent } from '@holdfast/storage/contents';
 import { mapBounded } from '@holdfast/storage/concurrency/bounded';
+import { mismatch } from '@holdfast/storage/contents/small-contents';
 import type { VaultBackend } from './vault-backends.ts';
 import type { ContentPresence } from './vault.ts';
 
@@ -15,7 +17,10 @@ export type StoredOutcome =
   | { kind: 'stored' | 'duplicate'; backendId: string }
   | { kind: 'failed'; error: Error };
 
-/** Under the locks of all: stores the contents that are not kept yet. Outcomes in the order of the contents. */
+/**
+ * Under the locks of all: stores the contents that are not kept yet. Outcomes in the order of the contents. Bytes that are not
+ * what their digest says are refused: a storage hashes all that it stores, and what it may not come to see is hashed here.
+ */
 export async function storeManyContents(
   contents: readonly SmallContent[],
   options: {
@@ -29,9 +34,21 @@ export async function storeManyContents(
 ): Promise<StoredOutcome[]> {
   const { backend, catalog } = options;
   const outcomes = new Map<string, StoredOutcome>();
-  const unique = new Map(contents.map((content) => [content.sha256, content]));
-  const known = await catalog.contents.getMany([...unique.keys()]);
-  await mapBounded([...known.keys()], SIDE_BY_SIDE, async (sha256) => {
+  const groups = Map.groupBy(contents, ({ sha256 }) => sha256);
+  const known = await catalog.contents.getMany([...groups.keys()]);
+  const refused = new Map<SmallContent, StoredOutcome>();
+  for (const [sha256, group] of groups) {
+    if (group.length === 1 && !known.has(sha256)) continue;
+    for (const content of group) {
+      const found = sha256Hex(content.bytes);
+      if (found !== sha256) refused.set(content, { kind: 'failed', error: mismatch(sha256, found) });
+    }
+  }
+  const unique = new Map(
+    contents.filter((content) => !refused.has(content)).map((content) => [content.sha256, content]),
+  );
+  const kept = [...unique.keys()].filter((sha256) => known.has(sha256));
+  await mapBounded(kept, SIDE_BY_SIDE, async (sha256) => {
     try {
       const presence = await options.presence(sha256);
       if (presence.kind === 'kept')
@@ -55,9 +72,9 @@ export async function storeManyContents(
       else outcomes.set(sha256, { kind: 'stored', backendId: backend.id });
     }
   }
-  return contents.map(({ sha256 }) => {
-    const outcome = outcomes.get(sha256);
-    if (outcome === undefined) throw new RangeError(`${sha256} was left out`);
+  return contents.map((content) => {
+    const outcome = refused.get(content) ?? outcomes.get(content.sha256);
+    if (outcome === undefined) throw new RangeError(`${content.sha256} was left out`);
     return outcome;
   });
 }

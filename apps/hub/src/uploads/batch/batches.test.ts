@@ -109,6 +109,31 @@ describe('a batch', () => {
     );
   });
 
+  test('refuses other bytes under the digest of a content that is kept, or of another file of the batch', async () => {
+    const [kept, fresh] = [sample('kept-sum'), sample('fresh-sum')];
+    await send([kept]);
+    const forged = (name: string, of: Given): Given => ({
+      ...sample(name),
+      header: { sha256: sha256Hex(of.bytes) },
+    });
+    const answers = await send([
+      forged('forged-1', kept),
+      forged('forged-2', fresh),
+      fresh,
+      forged('forged-3', fresh),
+    ]);
+    expect(answers.map(({ status, code }) => code ?? status)).toEqual([
+      'checksum_mismatch',
+      'checksum_mismatch',
+      'stored',
+      'checksum_mismatch',
+    ]);
+    for (const { bytes } of [kept, fresh]) {
+      const answer = await hub.request(`/api/files/${sha256Hex(bytes)}/content`, { key: ADMIN_KEY });
+      expect(Buffer.from(await answer.arrayBuffer()).equals(bytes)).toBe(true);
+    }
+  });
+
   test('tells a key nothing about contents beyond its reach', async () => {
     const secret = sample('secret');
     await send([secret]);

@@ -1,3 +1,14 @@
+/** What the thread is told, and what it answers; answers come in any order. */
+export interface BatchCall {
+  id: number;
+  job: BatchJob;
+}
+
+export interface BatchReturn {
+  id: number;
+  outcomes: BatchOutcome[];
+}
+
 /** Contents that are stored together. Folders are paths that hold while the job is under way. */
 export interface BatchJob {
   /** The folder for unfinished files, and the vault. */

@@ -1,26 +1,23 @@
 import { HoldfastError } from '@holdfast/contract/errors';
 import { Worker } from 'node:worker_threads';
-import type { BatchJob, BatchOutcome } from './batch-job.ts';
-
-interface Waiting {
-  job: BatchJob;
-  settle: PromiseWithResolvers<BatchOutcome[]>;
-}
+import type { BatchCall, BatchJob, BatchOutcome, BatchReturn } from './batch-job.ts';
 
 let worker: Worker | undefined;
-const waiting: Waiting[] = [];
+let calls = 0;
+const waiting = new Map<number, PromiseWithResolvers<BatchOutcome[]>>();
 
 /**
- * Stores a batch in a thread of its own, one batch at a time: its many small steps would cost the event loop more than
- * they cost the disk. An idle thread does not keep the process alive.
+ * Stores a batch in a thread of its own: its many small steps would cost the event loop more than they cost the disk.
+ * Batches that are stored at the same time wait for the disk together. An idle thread does not keep the process alive.
  * @throws HoldfastError `internal` (retryable) when the thread crashes
  */
 export function storeBatch(job: BatchJob): Promise<BatchOutcome[]> {
   const settle = Promise.withResolvers<BatchOutcome[]>();
   const thread = (worker ??= hire());
-  waiting.push({ job, settle });
+  const call: BatchCall = { id: (calls += 1), job };
+  waiting.set(call.id, settle);
   thread.ref();
-  thread.postMessage(job, [job.packed.buffer]);
+  thread.postMessage(call, [job.packed.buffer]);
   return settle.promise;
 }
 
@@ -31,9 +28,10 @@ function hire(): Worker {
     execArgv: [],
   });
   let crash: unknown;
-  thread.on('message', (outcomes: BatchOutcome[]) => {
-    waiting.shift()?.settle.resolve(outcomes);
-    if (waiting.length === 0) thread.unref();
+  thread.on('message', ({ id, outcomes }: BatchReturn) => {
+    waiting.get(id)?.resolve(outcomes);
+    waiting.delete(id);
+    if (waiting.size === 0) thread.unref();
   });
   thread.on('error', (error) => {
     crash = error;
@@ -42,7 +40,8 @@ function hire(): Worker {
     worker = undefined;
     const text = `The thread that stores small contents ended unexpectedly (exit code ${code}). Try again.`;
     const error = new HoldfastError('internal', text, { cause: crash, retryable: true });
-    for (const { settle } of waiting.splice(0)) settle.reject(error);
+    for (const settle of waiting.values()) settle.reject(error);
+    waiting.clear();
   });
   thread.unref();
   return thread;
