@@ -14,7 +14,7 @@ import { RandomContent } from '@holdfast/test-support/random-file';
 import { createBucket } from '@holdfast/test-support/s3-bucket';
 import { makeTempDir } from '@holdfast/test-support/temp-dir';
 import { startWebdavNginx } from '@holdfast/test-support/webdav-nginx';
-import { interleaved, median, residentMiB, table } from './measure.ts';
+import { interleaved, median, residentMiB, table, takeMemoryOnce } from './measure.ts';
 
 const MIB = 1024 ** 2;
 const path = parseBackendPath('/bench.bin');
@@ -54,6 +54,7 @@ export async function backends({ quick }: { quick: boolean }): Promise<void> {
     ] as const) {
       const measured = async (run: () => Promise<void>): Promise<number> => {
         await rm(fetched(file), { force: true });
+        await takeMemoryOnce((3 * size) / MIB);
         return await rate(size, run);
       };
       const results = await interleaved(rounds, [() => measured(peer), () => measured(own)]);

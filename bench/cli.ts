@@ -8,7 +8,7 @@ import { makeTempDir } from '@holdfast/test-support/temp-dir';
 import { startWebdavNginx } from '@holdfast/test-support/webdav-nginx';
 import { type Bar, barChart } from './chart.ts';
 import { type Cost, costOf } from './cli-cost.ts';
-import { cpuSeconds, interleaved, median, table } from './measure.ts';
+import { cpuSeconds, interleaved, median, table, takeMemoryOnce } from './measure.ts';
 
 const repository = path.resolve(import.meta.dirname, '..');
 const holdfastCommand = [
@@ -144,23 +144,10 @@ async function costWith(
   env?: Record<string, string>,
 ): Promise<Cost & { serverCpuSeconds: number }> {
   await runProcess('sync', [], { timeoutMs: 300_000 });
-  await takeMemoryOnce();
+  await takeMemoryOnce(takenMiB);
   const before = cpuSeconds(serverPid);
   const cost = await costOf(command, env);
   return { ...cost, serverCpuSeconds: cpuSeconds(serverPid) - before };
-}
-
-/**
- * Takes memory and gives it back. Where a virtual machine gets its memory from its host only when it is used, the first to use it
- * is five times slower at writing files; so that nobody is the first.
- */
-async function takeMemoryOnce(): Promise<void> {
-  const file = '/dev/shm/holdfast-bench';
-  const count = `count=${String(takenMiB)}`;
-  await runProcess('dd', ['if=/dev/zero', `of=${file}`, 'bs=1M', count, 'status=none'], {
-    timeoutMs: 120_000,
-  });
-  await rm(file);
 }
 
 function report(outcomes: readonly Outcome[][], verb: Verb, mebibytes: number): string {

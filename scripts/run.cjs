@@ -28,7 +28,11 @@ const commands = {
     },
   ],
   check: [{ script: 'scripts/check.ts' }],
-  bench: [{ script: 'scripts/debian-packages.ts', args: ['test', 'bench'] }, { script: 'bench/main.ts' }],
+  bench: [
+    { script: 'scripts/debian-packages.ts', args: ['test', 'bench'] },
+    // Storage backends run in the process of the bench as they do in that of a hub.
+    { script: 'bench/main.ts', nodeFlags: 'apps/hub/node-flags.json' },
+  ],
   package: [{ script: 'scripts/package.ts' }],
   format: [{ script: 'node_modules/oxfmt/bin/oxfmt' }],
 };

@@ -4,7 +4,6 @@ import type { CommandContext } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
 import { expanded } from '../paths/expand.ts';
 import { downloadOf, Remote } from '../paths/remote.ts';
-import { expectShortLivedBuffers } from '../transfer/short-lived-buffers.ts';
 
 /** Writes files to standard output, verified while they pass. */
 export async function run({ args, globals, hub, output, signal }: CommandContext): Promise<void> {
@@ -15,7 +14,6 @@ export async function run({ args, globals, hub, output, signal }: CommandContext
   const sink = async (chunk: Uint8Array): Promise<void> => {
     if (!stdout.write(chunk)) await once(stdout, 'drain', { signal });
   };
-  expectShortLivedBuffers();
   for (const text of args) {
     for (const entry of await expanded(remote, text))
       await streamDownload(client, downloadOf(entry), sink, { signal });

@@ -11,7 +11,6 @@ import { lastSegment, locationText, parseLocation } from '../paths/location.ts';
 import { downloadOf, Remote } from '../paths/remote.ts';
 import type { RemoteEntry } from '../paths/remote.ts';
 import { TransferReport } from '../transfer/report.ts';
-import { expectShortLivedBuffers } from '../transfer/short-lived-buffers.ts';
 
 interface Item {
   entry: RemoteEntry;
@@ -33,7 +32,6 @@ export async function run(context: CommandContext): Promise<void> {
   const isDryRun = options.flag('dryRun');
   const report = new TransferReport(context, isDryRun);
   context.onInterrupt(commandLine);
-  expectShortLivedBuffers();
   for (const entry of entries) {
     for await (const item of itemsOf(remote, entry, into, isFolder, options.flag('recursive'))) {
       const names = { source: locationText(item.entry.location), destination: item.target };

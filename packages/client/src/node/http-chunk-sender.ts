@@ -6,15 +6,13 @@ import { chunkReceived, uploadEndpoints } from '@holdfast/contract/uploads';
 import type { ChunkSender, OutgoingChunk } from '../chunk-sender.ts';
 import type { HubClient } from '../client.ts';
 import { sha256OfHex } from '../digest.ts';
-import { errorOfAnswer, parsedJson, unreachable } from '../problem-answer.ts';
+import { parsedJson, unreachable } from '../problem-answer.ts';
 import { requestTarget } from '../request-target.ts';
 import { cancelledBy } from '../retry.ts';
 import { changed } from '../upload-source.ts';
 import { type HttpConnections, httpConnections } from './http-agent.ts';
+import { refusalOf, textOf } from './http-answer.ts';
 import type { LocalFileSource } from './local-file.ts';
-
-/** Characters of an answer; those of the hub are far shorter. */
-const MOST_ANSWER = 64 * 1024;
 
 export interface HttpChunkSenderOptions {
   client: Pick<HubClient, 'url' | 'headers'>;
@@ -116,14 +114,8 @@ export class HttpChunkSender implements ChunkSender, Disposable {
 
   async #requireReceived(answer: IncomingMessage, sha256: string): Promise<void> {
     const { client } = this.#options;
-    const text = await textOf(answer);
-    const status = answer.statusCode ?? 0;
-    if (status !== 200) {
-      const type = answer.headers['content-type'];
-      const headers = type === undefined ? {} : { 'content-type': type };
-      throw await errorOfAnswer(new Response(text === '' ? null : text, { status, headers }), client.url);
-    }
-    const parsed = chunkReceived.safeParse(parsedJson(text));
+    if (answer.statusCode !== 200) throw await refusalOf(answer, client.url);
+    const parsed = chunkReceived.safeParse(parsedJson(await textOf(answer)));
     if (parsed.success && parsed.data.etag === sha256) return;
     throw new HoldfastError(
       'internal',
@@ -144,15 +136,4 @@ function answerTo(request: ClientRequest): Promise<IncomingMessage> {
   // It is awaited after the writing, which fails of the same.
   answer.catch(() => undefined);
   return answer;
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  answer.setEncoding('utf8');
-  let text = '';
-  const pieces: AsyncIterable<string> = answer;
-  for await (const piece of pieces) {
-    text += piece;
-    if (text.length > MOST_ANSWER) throw new Error('the answer is too long for one of a hub');
-  }
-  return text;
 }

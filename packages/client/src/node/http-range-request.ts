@@ -5,10 +5,11 @@ import { endpoints } from '@holdfast/contract/endpoints';
 import { isHoldfastError } from '@holdfast/contract/errors';
 import type { LooseCallOptions } from '../call-types.ts';
 import type { HubClient } from '../client.ts';
-import { errorOfAnswer, unreachable } from '../problem-answer.ts';
+import { unreachable } from '../problem-answer.ts';
 import { requestTarget } from '../request-target.ts';
 import { cancelledBy } from '../retry.ts';
 import { type HttpConnections, httpConnections } from './http-agent.ts';
+import { headersOf, refusalOf } from './http-answer.ts';
 import type { RangeBody } from './download-source.ts';
 
 /** Milliseconds without a byte after which a connection counts as dead. */
@@ -63,36 +64,15 @@ export class HttpRangeRequests {
 
   async #opened(answer: IncomingMessage, endpoint: Endpoint): Promise<HttpAnswer> {
     const status = answer.statusCode ?? 0;
-    const headers = new Headers();
-    for (const [name, values] of Object.entries(answer.headersDistinct))
-      for (const value of values ?? []) headers.append(name, value);
-    if (!endpoint.status.includes(status)) {
-      const text = await textOf(answer);
-      const response = new Response(text === '' ? null : text, { status, headers });
-      throw await errorOfAnswer(response, this.#client.url);
-    }
+    if (!endpoint.status.includes(status)) throw await refusalOf(answer, this.#client.url);
     const body: AsyncIterable<Uint8Array> = answer;
     return {
       status,
-      headers,
+      headers: headersOf(answer),
       body: {
         [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](),
         cancel: async () => void answer.destroy(),
       },
     };
   }
-}
-
-/** Characters of a refusal; those of the hub are far shorter. */
-const MOST_TEXT = 64 * 1024;
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  answer.setEncoding('utf8');
-  let text = '';
-  const pieces: AsyncIterable<string> = answer;
-  for await (const piece of pieces) {
-    text += piece;
-    if (text.length > MOST_TEXT) break;
-  }
-  return text;
 }
