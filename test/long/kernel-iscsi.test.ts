@@ -3,11 +3,11 @@ import { guestCallsVariable } from '../support/guest-calls.ts';
 import { offerGuestServers } from '../support/guest-servers.ts';
 import { runInGuest } from '../support/guest.ts';
 
-it('the kernel of a guest attaches LUNs of this machine', { timeout: 1_800_000 }, async () => {
+it('the kernel of a guest attaches LUNs of this machine', { timeout: 2_700_000 }, async () => {
   await using servers = await offerGuestServers();
   const console = await runInGuest({
     command: `CI=true ${guestCallsVariable}=${servers.url} vitest run --project guest --reporter=verbose test/long/guest/iscsi`,
-    timeoutMs: 1_700_000,
+    timeoutMs: 2_600_000,
   });
   expect(console).toMatch(/Tests\s+\d+ passed \(\d+\)/);
 });

@@ -7,6 +7,12 @@ export class SourceReader implements AsyncDisposable {
   readonly #doing: string;
   #state: 'idle' | 'waiting' | 'ended' = 'idle';
   #stopWaiting: (() => void) | undefined;
+  /**
+   * What the last step has brought. It does not come by a promise: V8 keeps what promises that wait for one another have brought until it
+   * walks the whole heap, so that with `Promise.race`, say, receiving 1 GiB took 25 such walks in place of 2, and 40 % more
+   * processor time.
+   */
+  #outcome: { chunk: Uint8Array | undefined } | { error: unknown } | undefined;
 
   /** @param doing what is cancelled, as a gerund for the error: `Writing /isos/a.iso` */
   constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined, doing: string) {
@@ -25,12 +31,14 @@ export class SourceReader implements AsyncDisposable {
   async next(): Promise<Uint8Array | undefined> {
     throwIfCancelled(this.#signal, this.#doing);
     if (this.#state === 'ended') return undefined;
-    // A promise a chunk: racing every chunk against one long promise would pile up reactions on it.
-    const stopped = Promise.withResolvers<undefined>();
-    this.#stopWaiting = () => stopped.resolve(undefined);
-    const result = await Promise.race([this.#step(), stopped.promise]);
+    this.#outcome = undefined;
+    await new Promise<void>((resolve) => {
+      this.#stopWaiting = resolve;
+      void this.#step(resolve);
+    });
+    this.#stopWaiting = undefined;
     throwIfCancelled(this.#signal, this.#doing);
-    return result === undefined || result.done === true ? undefined : result.value;
+    return this.#takeOutcome();
   }
 
   /**
@@ -41,16 +49,24 @@ export class SourceReader implements AsyncDisposable {
     return unlessCancelled(this.#signal, this.#doing, () => step);
   }
 
-  async #step(): Promise<IteratorResult<Uint8Array>> {
+  async #step(done: () => void): Promise<void> {
     this.#state = 'waiting';
     try {
       const result = await this.#iterator.next();
       this.#state = result.done === true ? 'ended' : 'idle';
-      return result;
+      this.#outcome = { chunk: result.done === true ? undefined : result.value };
     } catch (error) {
       this.#state = 'ended';
-      throw error;
+      this.#outcome = { error };
     }
+    done();
+  }
+
+  #takeOutcome(): Uint8Array | undefined {
+    const outcome = this.#outcome;
+    this.#outcome = undefined;
+    if (outcome !== undefined && 'error' in outcome) throw outcome.error;
+    return outcome?.chunk;
   }
 
   /** Lets the source clean up. Its failure to do so never hides why the reading ended. */

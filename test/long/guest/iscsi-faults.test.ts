@@ -110,7 +110,11 @@ describe('two hubs', () => {
     await target.kill();
     await target.restart();
     // The target has forgotten the reservation, and whoever comes first gets it.
-    await backend.write(file, small());
+    await vi.waitFor(async () => {
+      const { checks } = await backend.probe();
+      const reservation = checks.find(({ name }) => name === 'reservation');
+      expect(reservation?.message).toBe('The LUN is reserved for this hub.');
+    }, patience);
     const second = { ownerId: 'hub-2', stateDir: `${bench.surroundings.stateDir}/second` };
     await using other = bench.another(second);
     const probe = async (): Promise<string[]> =>

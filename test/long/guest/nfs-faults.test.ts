@@ -86,7 +86,7 @@ describe('a share', () => {
 
 describe.each([
   ['NFSv4.1', {}],
-  ['NFSv4.1 with a grace period', { graceSeconds: 6, leaseSeconds: 5 }],
+  ['NFSv4.1 with a grace period', { graceSeconds: 22, leaseSeconds: 20 }],
   ['NFSv3', { protocols: '3' as const }],
 ])('a server by %s that is killed (kill -9) and started again', (_name, server) => {
   it('in the middle of a write and of a read: both go on, byte by byte', async () => {

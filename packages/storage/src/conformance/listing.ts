@@ -162,5 +162,5 @@ export function describeListing(bench: ConformanceBench): void {
     expect(top.map((entry) => entry.name)).toContain(nameOf(bench.folder));
     expect([...top, ...all].filter((entry) => entry.path.startsWith('/.holdfast'))).toEqual([]);
     expect(all.map((entry) => entry.path)).toContain(bench.at('file'));
-  }, 120_000);
+  }, 600_000);
 }

@@ -1,3 +1,4 @@
+import { noteForeignBytes } from '@holdfast/bytes/foreign-memory';
 import type { Dispatcher } from 'undici';
 import { exchangeError, garbledReply } from './failure.ts';
 import type { ProgressWatch } from './progress-watch.ts';
@@ -53,6 +54,7 @@ export class HttpReply {
         const next = await iterator.next();
         this.#watch.ownTurn();
         if (next.done === true) return;
+        noteForeignBytes(next.value.byteLength);
         yield next.value;
       }
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { BackendPath } from '@holdfast/bytes/backend-path';
 import { throwIfCancelled } from '@holdfast/bytes/cancellation';
+import { noteForeignBytes } from '@holdfast/bytes/foreign-memory';
 import { HoldfastError } from '@holdfast/contract/errors';
 import { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -129,7 +130,10 @@ async function* chunksOf(body: Readable): AsyncGenerator<Uint8Array> {
   const limitMs = socket?.timeout ?? 0;
   for await (const chunk of body) {
     socket?.setTimeout(0);
-    if (chunk instanceof Uint8Array) yield chunk;
+    if (chunk instanceof Uint8Array) {
+      noteForeignBytes(chunk.byteLength);
+      yield chunk;
+    }
     socket?.setTimeout(limitMs);
   }
 }
