@@ -115,6 +115,7 @@ describe('two hubs', () => {
       const reservation = checks.find(({ name }) => name === 'reservation');
       expect(reservation?.message).toBe('The LUN is reserved for this hub.');
     }, patience);
+    const holders = await lunHolders();
     const second = { ownerId: 'hub-2', stateDir: `${bench.surroundings.stateDir}/second` };
     await using other = bench.another(second);
     const probe = async (): Promise<string[]> =>
@@ -122,8 +123,11 @@ describe('two hubs', () => {
     await vi.waitFor(async () => expect(await probe()).toEqual(['reservation', 'mount']), patience);
     await backend.write(file, small());
 
+    // The first hub, as long as it runs, would reserve again what somebody has cleared.
+    for (const { pid } of holders) process.kill(pid, 'SIGSTOP');
     expect(await clearIscsiReservation(bench.config, { ...bench.surroundings, ...second })).toBe(true);
     expect((await other.stat(file)).size).toBe(1000);
+    for (const { pid } of holders) process.kill(pid, 'SIGCONT');
     const mine = parseBackendPath('/mine');
     await vi.waitFor(async () => {
       const error = await refusal(backend.write(mine, small()), 'backend_unavailable', 'read_only');
