@@ -8,7 +8,7 @@ import { machine } from './ingest/machine.ts';
 import { rclone } from './ingest/rclone.ts';
 import { PARALLEL, writeSource } from './ingest/source.ts';
 import { tus } from './ingest/tus.ts';
-import { interleaved, median, table } from './measure.ts';
+import { interleaved, median, table, takeMemoryOnce } from './measure.ts';
 
 const MIB = 1024 ** 2;
 const contenders: readonly Contender[] = [holdfast, tus, rclone, machine];
@@ -32,6 +32,8 @@ export async function ingest({ quick, chart }: { quick: boolean; chart: string |
         const folder = work.join(`target-${runs}`);
         await mkdir(folder);
         await runProcess('sync', ['--file-system', folder], { timeoutMs: 300_000 });
+        // More than there is to be written.
+        if (kind === 'large') await takeMemoryOnce(1.5 * largeMiB);
         const outcome = await contender[kind](source, folder);
         // Small files stay until the end: ext4 searches long for inodes where many were deleted within the last half minute.
         if (kind === 'large') await rm(folder, { recursive: true });
