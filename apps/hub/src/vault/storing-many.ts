@@ -1,8 +1,7 @@
-import { sha256Hex } from '@holdfast/bytes/sha256';
 import type { Catalog } from '@holdfast/catalog/catalog';
 import type { SmallContent } from '@holdfast/storage/contents';
 import { mapBounded } from '@holdfast/storage/concurrency/bounded';
-import { mismatch } from '@holdfast/storage/contents/small-contents';
+import { mismatchOf } from '@holdfast/storage/contents/small-contents';
 import type { VaultBackend } from './vault-backends.ts';
 import type { ContentPresence } from './vault.ts';
 
@@ -40,15 +39,15 @@ export async function storeManyContents(
   for (const [sha256, group] of groups) {
     if (group.length === 1 && !known.has(sha256)) continue;
     for (const content of group) {
-      const found = sha256Hex(content.bytes);
-      if (found !== sha256) refused.set(content, { kind: 'failed', error: mismatch(sha256, found) });
+      const error = mismatchOf(content);
+      if (error !== undefined) refused.set(content, { kind: 'failed', error });
     }
   }
   const unique = new Map(
     contents.filter((content) => !refused.has(content)).map((content) => [content.sha256, content]),
   );
-  const kept = [...unique.keys()].filter((sha256) => known.has(sha256));
-  await mapBounded(kept, SIDE_BY_SIDE, async (sha256) => {
+  const knownAndGiven = [...known.keys()].filter((sha256) => unique.has(sha256));
+  await mapBounded(knownAndGiven, SIDE_BY_SIDE, async (sha256) => {
     try {
       const presence = await options.presence(sha256);
       if (presence.kind === 'kept')

@@ -10,6 +10,12 @@ export function mismatch(announced: string, sha256: string): HoldfastError {
   return new HoldfastError('checksum_mismatch', text);
 }
 
+/** Why a content is refused whose bytes are not what its digest says; undefined when they are. */
+export function mismatchOf({ sha256: announced, bytes }: SmallContent): HoldfastError | undefined {
+  const sha256 = sha256Hex(bytes);
+  return sha256 === announced ? undefined : mismatch(announced, sha256);
+}
+
 /**
  * Stores contents side by side, each on its own; for storages that know nothing cheaper.
  * @param store stores one whose digest was found right
@@ -25,8 +31,8 @@ export async function storeSideBySide(
   return mapBounded(contents, limit, async (content) => {
     try {
       throwIfCancelled(signal, 'Storing contents');
-      const sha256 = sha256Hex(content.bytes);
-      if (sha256 !== content.sha256) throw mismatch(content.sha256, sha256);
+      const wrong = mismatchOf(content);
+      if (wrong !== undefined) throw wrong;
       return { stored: (await store(content)).stored };
     } catch (error) {
       return { error: error instanceof Error ? error : new Error(String(error)) };

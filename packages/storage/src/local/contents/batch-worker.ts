@@ -145,6 +145,7 @@ const calls: BatchCall[] = [];
 function takeOne(): void {
   const call = calls.shift();
   if (call === undefined) return;
+  if (calls.length > 0) setImmediate(takeOne);
   const { id, job } = call;
   const answer = (outcomes: BatchOutcome[]): void =>
     port?.postMessage({ id, outcomes } satisfies BatchReturn);
@@ -153,6 +154,5 @@ function takeOne(): void {
 }
 
 port?.on('message', (call: BatchCall) => {
-  calls.push(call);
-  setImmediate(takeOne);
+  if (calls.push(call) === 1) setImmediate(takeOne);
 });

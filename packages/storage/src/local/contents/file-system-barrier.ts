@@ -1,3 +1,4 @@
+import { CoalescedSync } from '@holdfast/bytes/coalesced-sync';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -26,35 +27,25 @@ export function syncFileSystem(folder: string): Promise<boolean> {
   return barrier.sync(folder);
 }
 
-/** The syncs of one file system, one after the other, so that those who wait for the same disk wait once. */
+/** The syncs of one file system, which those who wait at the same time share. */
 class FileSystemBarrier {
   readonly #helper = new SyncHelper();
-  #isRunning = false;
-  #next: { folder: string; settle: PromiseWithResolvers<boolean> } | undefined;
+  readonly #shared = new CoalescedSync(() => this.#syncOnce());
+  /** Of whoever called last, who waits for the sync that begins next: it holds as long as that runs. */
+  #folder = '';
+  #failures = 0;
 
-  sync(folder: string): Promise<boolean> {
-    this.#next ??= { folder, settle: Promise.withResolvers() };
-    const { promise } = this.#next.settle;
-    if (!this.#isRunning) void this.#run();
-    return promise;
+  async sync(folder: string): Promise<boolean> {
+    this.#folder = folder;
+    const failures = this.#failures;
+    // The kernel tells of a failed write once; it may have been one of those who waited for the next sync by then.
+    return (await this.#shared.cover()) && this.#failures === failures;
   }
 
-  async #run(): Promise<void> {
-    this.#isRunning = true;
-    for (let current = this.#next; current !== undefined; current = this.#next) {
-      this.#next = undefined;
-      const isDurable = await this.#helper.sync(current.folder);
-      current.settle.resolve(isDurable);
-      // The kernel tells of a failed write once; it may have been one of those who wait by now.
-      if (!isDurable) this.#takeNext()?.settle.resolve(false);
-    }
-    this.#isRunning = false;
-  }
-
-  #takeNext(): { settle: PromiseWithResolvers<boolean> } | undefined {
-    const next = this.#next;
-    this.#next = undefined;
-    return next;
+  async #syncOnce(): Promise<boolean> {
+    const isDurable = await this.#helper.sync(this.#folder);
+    if (!isDurable) this.#failures += 1;
+    return isDurable;
   }
 }
 
